@@ -1,0 +1,26 @@
+//! camgate: live camera video, from the camera to every browser.
+//!
+//! The map of the crate. Arrows point one way, from top to bottom:
+//!
+//! | room | what lives there | may use |
+//! |---|---|---|
+//! | `main.rs` | the command line | everything |
+//! | [`http`] | routes, rights, limits, the page | `path`, `webrtc`, `media`, `config` |
+//! | [`path`] | one actor per path, its pure state machine, the registry | `webrtc`, `media`, `config` |
+//! | [`webrtc`] | offers and answers (pure), sessions, engines | `media`, `config` |
+//! | [`media`] | templates, source pipelines, the Hub | `config` |
+//! | [`config`] | the YAML, the environment, the diff of a reload | – |
+//! | [`error`], [`redact`] | one error type, one redactor | – |
+//!
+//! The way of a frame: a source pipeline (GStreamer) packetises once, its
+//! appsink hands whole access units to the [`media::hub::Hub`], and each viewer
+//! takes them from a bounded queue of its own. Nothing that a viewer does can
+//! reach the source.
+
+pub mod config;
+pub mod error;
+pub mod http;
+pub mod media;
+pub mod path;
+pub mod redact;
+pub mod webrtc;
