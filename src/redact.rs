@@ -147,30 +147,34 @@ fn mask(s: &str, whole: bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// `scheme://user:password@host`: from behind the slashes up to the last `@`.
-/// Also percent-encoded, as a URL inside another one's query is.
+/// `scheme://user:password@host`: from behind the slashes up to the last `@`. Also
+/// percent-encoded, as a URL inside another one's query is, and without slashes
+/// where people write credentials into a TURN URL.
 fn urls(s: &str, whole: bool, spans: &mut Vec<Span>) {
-    for (mark, at) in [("://", "@"), ("%3a%2f%2f", "%40")] {
-        let lower;
-        let hay = if mark == "://" {
-            s
-        } else {
-            // ASCII only, so that the byte positions stay those of `s`.
-            lower = s.to_ascii_lowercase();
-            &lower
-        };
+    const MARKS: &[(&str, &str)] = &[
+        ("://", "@"),
+        ("%3a%2f%2f", "%40"),
+        ("turn:", "@"),
+        ("turns:", "@"),
+    ];
+    // ASCII only, so that the byte positions stay those of `s`.
+    let lower = s.to_ascii_lowercase();
+    for (mark, at) in MARKS {
         let mut from = 0;
-        while let Some(found) = hay[from..].find(mark) {
-            let start = from + found + mark.len();
+        while let Some(found) = lower[from..].find(mark) {
+            let mut start = from + found + mark.len();
+            if s[start..].starts_with("//") {
+                start += 2;
+            }
             let end = if whole { s.len() } else { token_end(s, start) };
-            if let Some(at_pos) = hay[start..end].rfind(at) {
+            if let Some(at_pos) = lower[start..end].rfind(at) {
                 spans.push(Span {
                     start,
                     end: start + at_pos,
                     label: USER_MASK,
                 });
             }
-            from = end.max(start);
+            from = end;
         }
     }
 }
@@ -328,9 +332,7 @@ fn value_end(s: &str, start: usize, whole: bool) -> usize {
 }
 
 fn line_end(s: &str, start: usize) -> usize {
-    s[start..]
-        .find(['\r', '\n', '"'])
-        .map_or(s.len(), |n| start + n)
+    s[start..].find(['\r', '\n']).map_or(s.len(), |n| start + n)
 }
 
 /// `Bearer …` and `Basic …` outside a header line, and anything shaped like a JWT

@@ -35,7 +35,7 @@ mapping! {
     /// A user. `any` is everybody, with or without credentials.
     pub struct User {
         /// The name: `any`, plain, `sha256:…` or `argon2:…`.
-        "user" => user: String = String::new(), hash;
+        "user" => user: String = String::new(), check_hash;
         /// The password: plain, `sha256:…` or `argon2:…`; empty with `any`.
         "pass" => pass: Secret = Secret::default(), secret_hash;
         /// Addresses from which this entry counts; empty means all.
@@ -151,7 +151,7 @@ pub(crate) const DEFAULT_USERS: &str = "
   permissions: [{action: api}, {action: metrics}, {action: pprof}, {action: ptz}, {action: pipelines}]
 ";
 
-fn path(path: &String) -> Result<(), String> {
+fn path(path: &str) -> Result<(), String> {
     match path.strip_prefix('~') {
         Some(regex) => compile(regex).map(|_| ()),
         None => Ok(()),
@@ -160,10 +160,6 @@ fn path(path: &String) -> Result<(), String> {
 
 fn secret_hash(secret: &Secret) -> Result<(), String> {
     check_hash(secret.expose())
-}
-
-fn hash(name: &String) -> Result<(), String> {
-    check_hash(name)
 }
 
 /// Refuses a hash that nothing could ever match. Does not repeat it.

@@ -190,7 +190,9 @@ fn set_list(
                 .map(|part| var.scalar(part.trim()))
                 .collect(),
             _ => {
-                return Outcome::Wrong("is a list; name an entry and its key, as in …_0_KEY".into());
+                return Outcome::Wrong(
+                    "is a list; name an entry and its key, as in …_0_KEY".into(),
+                );
             }
         };
         *node = Node {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use regex::{Regex, RegexBuilder};
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::{Config, PathConf};
 
@@ -96,21 +96,25 @@ pub fn valid_path_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Compiles a regular expression of the operator's. The bound keeps a few
-/// characters from becoming megabytes.
+/// Compiles a regular expression of the operator's. Names are ASCII and so are
+/// `\d`, `\w` and `.` (as in Go), which compiles several times faster; what needs
+/// Unicode gets it. The bound keeps a few characters from becoming megabytes.
 pub(crate) fn compile(regex: &str) -> Result<Regex, String> {
-    RegexBuilder::new(regex)
-        .size_limit(1 << 20)
-        .build()
-        .map_err(|e| {
-            // The last line says what is wrong; those before it draw where.
-            let text = e.to_string();
-            let line = text.lines().last().unwrap_or_default();
-            format!(
-                "is no regular expression: {}",
-                line.trim_start_matches("error: ")
-            )
-        })
+    let build = |unicode: bool| {
+        RegexBuilder::new(regex)
+            .unicode(unicode)
+            .size_limit(1 << 20)
+            .build()
+    };
+    build(false).or_else(|_| build(true)).map_err(|e| {
+        // The last line says what is wrong; those before it draw where.
+        let text = e.to_string();
+        let line = text.lines().last().unwrap_or_default();
+        format!(
+            "is no regular expression: {}",
+            line.trim_start_matches("error: ")
+        )
+    })
 }
 
 impl Pattern {
@@ -147,13 +151,21 @@ impl Config {
         }
         // `~` sorts behind everything else that a name may begin with.
         for (conf_name, conf) in self.paths.range("~".to_owned()..) {
-            let Some(captures) = conf.pattern.as_ref().and_then(|p| p.0.captures(name)) else {
+            let Some(captures) = conf
+                .pattern
+                .as_ref()
+                .and_then(|p| p.0.captures(name.as_bytes()))
+            else {
                 continue;
             };
             let groups: Vec<&str> = captures
                 .iter()
                 .skip(1)
-                .map(|g| g.map_or("", |g| g.as_str()))
+                // The name is ASCII, so that every part of it is a text.
+                .map(|g| {
+                    g.and_then(|g| std::str::from_utf8(g.as_bytes()).ok())
+                        .unwrap_or("")
+                })
                 .collect();
             return matched(conf_name, conf, &groups);
         }
@@ -236,6 +248,26 @@ mod tests {
         assert!(valid_path_name(&"a".repeat(256)).is_err());
     }
 
+    #[test]
+    fn expressions() {
+        for regex in ["", "^cam(\\d+)$", "(?i)CAM", "^\\p{L}$", "ä", ".*"] {
+            assert!(compile(regex).is_ok(), "{regex}");
+        }
+        for (regex, part) in [
+            ("(", "unclosed"),
+            ("a{1000}{1000}", "size limit"),
+            ("\\1", "backreferences"),
+            ("*", "missing expression"),
+        ] {
+            let message = compile(regex).unwrap_err();
+            assert!(
+                message.contains(part) && !message.contains('\n'),
+                "{regex}: {message}"
+            );
+        }
+        assert!(compile(&"(".repeat(100_000)).is_err());
+    }
+
     fn found(config: &Config, name: &str) -> Option<(String, String)> {
         config
             .find(name)
@@ -265,7 +297,7 @@ mod tests {
         is("bbb", "~^b", "rtsp://b");
         is("cam2x", "all_others", "test");
         is("all_others", "all_others", "test");
-        is("~^b", "all_others", "test");
+        is("~c", "all_others", "test");
         assert_eq!(found(&c, "a/../b"), None);
         assert_eq!(found(&c, "cam1/whep"), None);
     }

@@ -10,6 +10,7 @@
 //! | `env.rs` | `CAMGATE_…` and `MTX_…` |
 //! | `mediamtx.rs` | MediaMTX's keys that are still to come |
 //! | `source.rs` | what feeds a path, RTSP URLs |
+//! | `groups.rs` | `$G1` in sources |
 //! | `matching.rs` | path names, and which entry a name belongs to |
 //! | `diff.rs`, `watch.rs` | what a reload changes, and when one is due |
 //!
@@ -19,6 +20,7 @@
 mod auth;
 mod diff;
 mod env;
+mod groups;
 mod load;
 mod matching;
 mod mediamtx;
@@ -300,13 +302,13 @@ fn listen_addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
         .collect())
 }
 
-fn address(text: &String) -> Result<(), String> {
+fn address(text: &str) -> Result<(), String> {
     listen_addresses(text)
         .map(|_| ())
         .map_err(|message| format!("{} {message}", problem::shown(text)))
 }
 
-fn no_empty(list: &Vec<String>) -> Result<(), String> {
+fn no_empty(list: &[String]) -> Result<(), String> {
     if list.iter().any(|item| item.trim().is_empty()) {
         Err("has an empty entry".into())
     } else {

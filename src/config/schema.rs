@@ -153,12 +153,15 @@ fn general(key: &str) -> String {
     }
 }
 
+/// What is wrong with a value of the right type.
+pub(crate) type Check<T> = fn(&T) -> Result<(), String>;
+
 /// Reads one key of a mapping, with its check, into its place.
 pub(crate) fn read_value<T: FromNode>(
     place: &mut T,
     node: &Node,
     cx: &mut Cx,
-    check: Option<fn(&T) -> Result<(), String>>,
+    check: Option<Check<T>>,
 ) {
     let value = match node.value {
         Value::Null => T::null(),
@@ -205,8 +208,8 @@ macro_rules! mapping {
                 match key {
                     $( $key => {
                         #[allow(unused_mut, unused_assignments)]
-                        let mut check: Option<fn(&$ty) -> Result<(), String>> = None;
-                        $( check = Some($check); )?
+                        let mut check: Option<$crate::config::schema::Check<$ty>> = None;
+                        $( check = Some(|value| $check(value)); )?
                         $crate::config::schema::read_value(&mut self.$field, node, cx, check);
                     } )*
                     _ => return false,

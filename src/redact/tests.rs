@@ -32,6 +32,9 @@ fn user_parts_of_urls() {
         "x?u=rtsp%3A%2F%2Fu%3Ap%40h%2Fx",
         "x?u=rtsp%3A%2F%2F***%40h%2Fx",
     );
+    is("turn:u:p@h:3478 x", "turn:***@h:3478 x");
+    is("turns://u:p@h:3478", "turns://***@h:3478");
+    is("stun:h:3478", "stun:h:3478");
 }
 
 #[test]
@@ -51,12 +54,7 @@ fn what_needs_no_mask_is_borrowed() {
 
 #[test]
 fn secret_names() {
-    is(
-        "rtsp://h/x?password=a@b",
-        "rtsp://***<redacted>"
-            .replace("***<redacted>", "***")
-            .as_str(),
-    );
+    is("rtsp://h/x?password=a@b", "rtsp://***");
     is(
         "http://h/x?user=a&pwd=geheim&z=1",
         "http://h/x?user=a&pwd=<redacted>&z=1",
@@ -96,9 +94,7 @@ fn secret_names() {
 fn headers_and_tokens() {
     is(
         "Authorization: Digest username=\"a\", response=\"b\"\r\nCSeq: 2",
-        "Authorization: <redacted>username=\"a\", response=\"b\"\r\nCSeq: 2"
-            .replace("<redacted>username=\"a\", response=\"b\"", "<redacted>")
-            .as_str(),
+        "Authorization: <redacted>\r\nCSeq: 2",
     );
     is(
         "authorization: Basic YWRtaW46YQ==\nx",

@@ -202,9 +202,6 @@ fn groups() {
     );
     assert!(Source::parse("gst: a$G1").unwrap().names_group(1));
     assert!(!Source::parse("gst: a$G1").unwrap().names_group(0));
-    assert_eq!(expand("$G1-$G2$G1$", &["a", "$G1"]), "a-$G1a$");
-    assert_eq!(expand("$G101", &["a"]), "a01");
-    assert_eq!(expand("$G12", &["a"; 12]), "a");
     let expanded = |text: &str, groups: &[&str]| {
         Source::parse(text)
             .unwrap()
@@ -228,7 +225,7 @@ proptest! {
     fn random_sources(text in "\\PC*", like in "(rtsps?://)([a-z0-9:@/?#%\\[\\]$G. -]{0,40})") {
         for text in [text, like] {
             if let Ok(source) = Source::parse(&text) {
-                let _ = (source.highest_group(), source.expand(&["a", "b/c"]), source.to_string());
+                let _ = (source.unknown_group(1), source.expand(&["a", "b/c"]), source.to_string());
             }
         }
     }

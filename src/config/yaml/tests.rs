@@ -81,7 +81,9 @@ fn what_is_refused() {
     assert!(bad("? [a, b]\n: c").1.contains("key"));
     assert!(bad("a: [1, 2").1.contains("not valid YAML"));
     assert!(bad("a:\n\t- b").1.contains("not valid YAML"));
-    assert!(bad(&"[".repeat(1000)).1.contains("nested"));
+    assert!(bad(&"[".repeat(40)).1.contains("nested"));
+    assert!(bad(&"- ".repeat(40)).1.contains("nested"));
+    assert!(bad(&"[".repeat(100_000)).1.contains("limit"));
     assert!(bad("a: rtsp://u:p@h: x: y").1.contains("not valid YAML"));
 }
 
