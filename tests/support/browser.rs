@@ -2,6 +2,9 @@
 
 use super::proc;
 use chromiumoxide::browser::{Browser as Chrome, BrowserConfig};
+use chromiumoxide::cdp::browser_protocol::browser::{
+    PermissionDescriptor, PermissionSetting, SetPermissionParams,
+};
 use chromiumoxide::cdp::browser_protocol::log::EventEntryAdded;
 use chromiumoxide::cdp::browser_protocol::page::CaptureScreenshotFormat;
 use chromiumoxide::cdp::js_protocol::runtime::{
@@ -67,6 +70,13 @@ impl Browser {
             .unwrap();
         let (mut chrome, mut handler) = Chrome::launch(config).await.expect("no Chromium");
         let handler = tokio::spawn(async move { while handler.next().await.is_some() {} });
+        // Without this (a page that never asked for the camera) Chromium offers only the
+        // default route's address, which a machine without network does not have.
+        for name in ["camera", "microphone"] {
+            let name = PermissionDescriptor::new(name);
+            let grant = SetPermissionParams::new(name, PermissionSetting::Granted);
+            chrome.execute(grant).await.unwrap();
+        }
         let child = chrome.get_mut_child().expect("Chromium has no process");
         let pid = child.as_mut_inner().id().expect("Chromium is gone");
         Self {
@@ -81,18 +91,21 @@ impl Browser {
     pub async fn page(&self, url: &str) -> Page {
         let page = self.chrome.new_page("about:blank").await.unwrap();
         let messages = Messages::default();
-        let mut console = page.event_listener::<EventConsoleApiCalled>().await.unwrap();
+        let mut console = page
+            .event_listener::<EventConsoleApiCalled>()
+            .await
+            .unwrap();
         let mut thrown = page.event_listener::<EventExceptionThrown>().await.unwrap();
         let mut entries = page.event_listener::<EventEntryAdded>().await.unwrap();
         let to = messages.clone();
         tokio::spawn(async move {
             while let Some(event) = console.next().await {
-                let text = |a: &chromiumoxide::cdp::js_protocol::runtime::RemoteObject| match &a.value
-                {
-                    Some(Value::String(s)) => s.clone(),
-                    Some(value) => value.to_string(),
-                    None => a.description.clone().unwrap_or_default(),
-                };
+                let text =
+                    |a: &chromiumoxide::cdp::js_protocol::runtime::RemoteObject| match &a.value {
+                        Some(Value::String(s)) => s.clone(),
+                        Some(value) => value.to_string(),
+                        None => a.description.clone().unwrap_or_default(),
+                    };
                 let words: Vec<_> = event.args.iter().map(text).collect();
                 to.add(format!("{:?}: {}", event.r#type, words.join(" ")).to_lowercase_kind());
             }
@@ -101,8 +114,14 @@ impl Browser {
         tokio::spawn(async move {
             while let Some(event) = thrown.next().await {
                 let details = &event.exception_details;
-                let text = details.exception.as_ref().and_then(|e| e.description.clone());
-                to.add(format!("exception: {}", text.unwrap_or(details.text.clone())));
+                let text = details
+                    .exception
+                    .as_ref()
+                    .and_then(|e| e.description.clone());
+                to.add(format!(
+                    "exception: {}",
+                    text.unwrap_or(details.text.clone())
+                ));
             }
         });
         let to = messages.clone();
@@ -195,7 +214,10 @@ impl Page {
         // Not `Page::evaluate`: that takes an expression that looks like a function for one.
         let answer = self.page.execute(params).await.map_err(|e| e.to_string())?;
         if let Some(details) = &answer.result.exception_details {
-            let text = details.exception.as_ref().and_then(|e| e.description.clone());
+            let text = details
+                .exception
+                .as_ref()
+                .and_then(|e| e.description.clone());
             return Err(text.unwrap_or_else(|| details.text.clone()));
         }
         Ok(answer.result.result.value.clone().unwrap_or(Value::Null))

@@ -168,6 +168,9 @@ impl Builder {
     /// Starts it. Panics if the address is taken.
     pub fn start(self) -> Camera {
         super::init();
+        if self.conf.prerecorded {
+            super::feed::recording(&self.conf); // takes its time, and is kept
+        }
         let tls = self.tls.then(|| {
             let key = rcgen::generate_simple_self_signed(vec!["camera.test".into()]).unwrap();
             let fingerprint = Sha256::digest(key.cert.der())
@@ -468,7 +471,9 @@ impl Server {
 
         let factory = rtsp::RTSPMediaFactory::new();
         factory.set_launch(&camera_media::launch_line(&camera.feed.conf(), set.audio));
-        factory.set_shared(true);
+        // A media of its own for each client, all from one feed: a shared one answers
+        // 503 to who comes while it is being torn down after the client before.
+        factory.set_shared(false);
         let tcp = gst_rtsp::RTSPLowerTrans::TCP;
         let udp = gst_rtsp::RTSPLowerTrans::UDP;
         factory.set_protocols(if set.faults.contains(&Fault::NoTcp) {
@@ -487,7 +492,6 @@ impl Server {
             stalled: AtomicBool::new(false),
             key_on_connect: AtomicBool::new(set.key_on_connect),
             faults: Mutex::new(set.faults.clone()),
-            configured: Mutex::default(),
             reset: Box::new(move || {
                 if let Some(server) = weak.upgrade() {
                     cut(&server);
@@ -509,7 +513,7 @@ impl Server {
         server.connect_client_connected({
             let counters = camera.counters.clone();
             let (controls, clients) = (controls.clone(), clients.clone());
-            move |_, client| watch(client, &counters, &controls, &clients, &feed)
+            move |_, client| watch(client, &counters, &controls, &clients)
         });
 
         let (quit, ready) = (Arc::new(AtomicBool::new(false)), std::sync::mpsc::channel());
@@ -638,7 +642,6 @@ fn watch(
     counters: &Arc<Counters>,
     controls: &Arc<Controls>,
     clients: &Clients,
-    feed: &Arc<super::feed::Shared>,
 ) {
     counters.connections.fetch_add(1, SeqCst);
     if let Some(fd) = socket(client) {
@@ -745,17 +748,10 @@ fn watch(
         }
     });
     client.connect_play_request({
-        let (counters, controls, feed) = (counters.clone(), controls.clone(), feed.clone());
+        let counters = counters.clone();
         move |_, _| {
             touch(true);
             counters.plays.fetch_add(1, SeqCst);
-            // A fresh media begins with a key frame; who joins a running one asks for it.
-            let old = controls.configured.lock().unwrap();
-            if old.is_some_and(|at| at.elapsed() > Duration::from_secs(1))
-                && controls.key_on_connect.load(SeqCst)
-            {
-                feed.request_key();
-            }
         }
     });
     client.connect_teardown_request({

@@ -37,10 +37,7 @@ pub fn launch_line(conf: &Conf, audio: Option<Audio>) -> String {
         Some(Audio::Pcmu) => sound(8000, "mulawenc ! rtppcmupay name=pay1 pt=0"),
         Some(Audio::Pcma) => sound(8000, "alawenc ! rtppcmapay name=pay1 pt=8"),
         Some(Audio::Opus) => sound(48000, "opusenc ! rtpopuspay name=pay1 pt=97"),
-        Some(Audio::Aac) => sound(
-            48000,
-            "avenc_aac ! aacparse ! rtpmp4gpay name=pay1 pt=97",
-        ),
+        Some(Audio::Aac) => sound(48000, "avenc_aac ! aacparse ! rtpmp4gpay name=pay1 pt=97"),
     };
     format!("( {video} {audio} )")
 }
@@ -52,8 +49,6 @@ pub struct Controls {
     /// The next frame after a connect becomes a key frame.
     pub key_on_connect: AtomicBool,
     pub faults: Mutex<Vec<Fault>>,
-    /// When the present media was made.
-    pub configured: Mutex<Option<Instant>>,
     /// Resets all connections.
     pub reset: Box<dyn Fn() + Send + Sync>,
 }
@@ -129,8 +124,11 @@ impl Sink for MediaSink {
 }
 
 /// Fills a fresh media: subscribes its appsrc to the feed, sets the probes.
-pub fn configure(media: &rtsp::RTSPMedia, feed: &Arc<Shared>, controls: &Arc<Controls>) -> Arc<dyn Sink> {
-    *controls.configured.lock().unwrap() = Some(Instant::now());
+pub fn configure(
+    media: &rtsp::RTSPMedia,
+    feed: &Arc<Shared>,
+    controls: &Arc<Controls>,
+) -> Arc<dyn Sink> {
     let bin = media.element().downcast::<gst::Bin>().unwrap();
     let src = bin
         .by_name("video")
@@ -151,7 +149,13 @@ pub fn configure(media: &rtsp::RTSPMedia, feed: &Arc<Shared>, controls: &Arc<Con
                 _ => None,
             };
             // Each packet notes the time; that of the frame's last one stays.
-            let found = seen.lock().unwrap().iter().rev().find(|(at, _)| Some(*at) == pts).copied();
+            let found = seen
+                .lock()
+                .unwrap()
+                .iter()
+                .rev()
+                .find(|(at, _)| Some(*at) == pts)
+                .copied();
             if let Some((_, index)) = found {
                 frames.sent(index);
             }
@@ -172,13 +176,15 @@ pub fn configure(media: &rtsp::RTSPMedia, feed: &Arc<Shared>, controls: &Arc<Con
             },
         );
         let controls = controls.clone();
-        pay.static_pad("src").unwrap().add_probe(kinds, move |_, _| {
-            if controls.stalled.load(SeqCst) {
-                gst::PadProbeReturn::Drop
-            } else {
-                gst::PadProbeReturn::Ok
-            }
-        });
+        pay.static_pad("src")
+            .unwrap()
+            .add_probe(kinds, move |_, _| {
+                if controls.stalled.load(SeqCst) {
+                    gst::PadProbeReturn::Drop
+                } else {
+                    gst::PadProbeReturn::Ok
+                }
+            });
     }
     Arc::new(MediaSink {
         src,

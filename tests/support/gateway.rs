@@ -142,7 +142,14 @@ impl Gateway {
 
     /// The log so far, the oldest lines first.
     pub fn log(&self) -> Vec<String> {
-        self.log.lines.lock().unwrap().kept.iter().cloned().collect()
+        self.log
+            .lines
+            .lock()
+            .unwrap()
+            .kept
+            .iter()
+            .cloned()
+            .collect()
     }
 
     /// A mark for [`Gateway::wait_for_line_after`]: lines from now on.
@@ -178,9 +185,16 @@ impl Gateway {
             if left.is_zero() || lines.ended {
                 let from = lines.kept.len().saturating_sub(40);
                 let tail: Vec<_> = lines.kept.iter().skip(from).cloned().collect();
-                let why = if lines.ended { "the process ended" } else { "waited in vain" };
+                let why = if lines.ended {
+                    "the process ended"
+                } else {
+                    "waited in vain"
+                };
                 drop(lines);
-                panic!("no such log line ({why}); the last ones:\n{}", tail.join("\n"));
+                panic!(
+                    "no such log line ({why}); the last ones:\n{}",
+                    tail.join("\n")
+                );
             }
             lines = self.log.more.wait_timeout(lines, left).unwrap().0;
         }
@@ -247,9 +261,10 @@ fn capture(log: Arc<LogBuffer>, pipe: impl std::io::Read + Send + 'static, last:
 pub fn with_loopback(yaml: &str) -> String {
     let mut out = String::new();
     for (key, value) in FIRST {
-        let set = yaml
-            .lines()
-            .any(|l| l.strip_prefix(key).is_some_and(|l| l.trim_start().starts_with(':')));
+        let set = yaml.lines().any(|l| {
+            l.strip_prefix(key)
+                .is_some_and(|l| l.trim_start().starts_with(':'))
+        });
         if !set {
             out += &format!("{key}: {value}\n");
         }

@@ -40,10 +40,14 @@ use std::time::{Duration, Instant};
 /// How often the polling helpers look at their condition.
 const POLL: Duration = Duration::from_millis(5);
 
-/// Initialises GStreamer once per process.
+/// Initialises GStreamer and the TLS of reqwest once per process.
 pub fn init() {
     static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| gstreamer::init().expect("GStreamer does not start"));
+    ONCE.call_once(|| {
+        gstreamer::init().expect("GStreamer does not start");
+        // gst-plugin-webrtchttp switches reqwest's rustls on, but no provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
 }
 
 /// Waits until `cond` gives a value, or panics with `what` after `deadline`.

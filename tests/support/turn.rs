@@ -43,7 +43,11 @@ impl Turn {
             let mut child = Command::new("turnserver")
                 .args(["-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1"])
                 .args(["--realm=camgate.test", "--no-tls", "--no-dtls", "--no-cli"])
-                .args(["--allow-loopback-peers", "--log-file=stdout", "--simple-log"])
+                .args([
+                    "--allow-loopback-peers",
+                    "--log-file=stdout",
+                    "--simple-log",
+                ])
                 .args(["--verbose", "--fingerprint"])
                 .arg(format!("--listening-port={port}"))
                 .arg(format!("--pidfile={}", at("pid")))
@@ -156,4 +160,3 @@ pub fn yaml(turn: &Turn, user: &str, password: &str) -> String {
         turn.url()
     )
 }
-

@@ -191,7 +191,7 @@ impl Offer {
             socket,
             log: log.clone(),
             commands: receiver,
-            codecs: video_codecs(answer),
+            video: video_payloads(answer),
             kinds: HashMap::new(),
             keep_packets: options.packets || options.payloads,
             keep_payloads: options.payloads,
@@ -345,19 +345,30 @@ fn client(timeout: Duration) -> reqwest::Client {
         .expect("no HTTP client")
 }
 
-/// Payload type → codec of the H.264 and H.265 payloads in an SDP.
-fn video_codecs(sdp: &str) -> HashMap<u8, Codec> {
-    let maps = sdp.lines().filter_map(|l| l.trim().strip_prefix("a=rtpmap:"));
-    maps.filter_map(|map| {
-        let (pt, name) = map.split_once(' ')?;
-        let codec = match name.split('/').next()?.to_ascii_uppercase().as_str() {
-            "H264" => Codec::H264,
-            "H265" => Codec::H265,
-            _ => return None,
-        };
-        Some((pt.parse().ok()?, codec))
-    })
-    .collect()
+/// The payload types of an SDP's video sections, with their codec where the kit
+/// knows how to look into it.
+pub fn video_payloads(sdp: &str) -> HashMap<u8, Option<Codec>> {
+    let mut video = false;
+    let mut found = HashMap::new();
+    for line in sdp.lines().map(str::trim) {
+        if let Some(media) = line.strip_prefix("m=") {
+            video = media.starts_with("video");
+        }
+        if let Some((pt, name)) = line
+            .strip_prefix("a=rtpmap:")
+            .and_then(|map| map.split_once(' '))
+            && let Ok(pt) = pt.parse()
+            && video
+        {
+            let codec = match name.split('/').next() {
+                Some("H264") => Some(Codec::H264),
+                Some("H265") => Some(Codec::H265),
+                _ => None,
+            };
+            found.insert(pt, codec);
+        }
+    }
+    found
 }
 
 fn receive_buffer(socket: &UdpSocket, size: usize) {

@@ -142,7 +142,14 @@ impl Track {
         self.frames.iter().filter(|f| f.complete).count()
     }
 
-    pub(super) fn packet(&mut self, packet: Packet, payload: &[u8], codec: Option<Codec>, keep: bool) {
+    /// Notes a packet. `video`: None for audio, else the codec if it is known.
+    pub(super) fn packet(
+        &mut self,
+        packet: Packet,
+        payload: &[u8],
+        video: Option<Option<Codec>>,
+        keep: bool,
+    ) {
         self.packets += 1;
         self.bytes += packet.size as u64;
         self.first_packet.get_or_insert(packet.arrival);
@@ -150,7 +157,7 @@ impl Track {
             self.payload_types.push(packet.payload_type);
         }
         let mut seen = Seen::default();
-        if let Some(codec) = codec {
+        if let Some(Some(codec)) = video {
             nal::in_rtp(payload, codec, |kind, nal| {
                 seen.key |= nal::is_key_slice(kind, codec);
                 seen.sps |= kind == if codec == Codec::H264 { 7 } else { 33 };
@@ -174,7 +181,7 @@ impl Track {
         {
             self.reordered += 1;
         }
-        let (arrival, video) = (packet.arrival, codec.is_some());
+        let (arrival, video) = (packet.arrival, video.is_some());
         self.waiting.insert(packet.seq, Waiting { packet, seen });
         self.advance(arrival, video);
     }
@@ -356,10 +363,14 @@ impl Log {
     }
     /// POST → first video packet.
     pub fn first_packet_time(&self) -> Option<Duration> {
-        self.video.first_packet.map(|t| t.saturating_duration_since(self.posted))
+        self.video
+            .first_packet
+            .map(|t| t.saturating_duration_since(self.posted))
     }
     /// POST → first key frame complete.
     pub fn first_key_time(&self) -> Option<Duration> {
-        self.video.first_key.map(|t| t.saturating_duration_since(self.posted))
+        self.video
+            .first_key
+            .map(|t| t.saturating_duration_since(self.posted))
     }
 }

@@ -31,8 +31,8 @@ pub struct Job {
     pub socket: UdpSocket,
     pub log: Arc<Mutex<Log>>,
     pub commands: mpsc::UnboundedReceiver<Command>,
-    /// Payload type → codec, where frames are to be recognised.
-    pub codecs: HashMap<u8, Codec>,
+    /// Payload types that are video, with the codec where key frames are recognised.
+    pub video: HashMap<u8, Option<Codec>>,
     pub kinds: HashMap<Mid, MediaKind>,
     pub keep_packets: bool,
     pub keep_payloads: bool,
@@ -176,7 +176,11 @@ async fn drive_inner(job: &mut Job) -> Result<(), String> {
 }
 
 /// Polls until str0m wants to wait; gives the time until which.
-fn drain(job: &mut Job, socket: &tokio::net::UdpSocket, arrival: Instant) -> Result<Instant, String> {
+fn drain(
+    job: &mut Job,
+    socket: &tokio::net::UdpSocket,
+    arrival: Instant,
+) -> Result<Instant, String> {
     loop {
         match job.rtc.poll_output().map_err(|e| e.to_string())? {
             Output::Timeout(at) => {
@@ -208,13 +212,17 @@ fn note(job: &mut Job, event: Event, arrival: Instant) {
         }
         Event::MediaIngressStats(stats) => {
             let audio = job.kinds.get(&stats.mid) == Some(&MediaKind::Audio);
-            let track = if audio { &mut log.audio } else { &mut log.video };
+            let track = if audio {
+                &mut log.audio
+            } else {
+                &mut log.video
+            };
             track.nacks_sent = stats.nacks;
             track.plis_sent = stats.plis;
         }
         Event::RtpPacket(p) => {
             let payload_type = *p.header.payload_type;
-            let codec = job.codecs.get(&payload_type).copied();
+            let video = job.video.get(&payload_type).copied();
             let packet = Packet {
                 seq: *p.seq_no,
                 time: p.time.numer(),
@@ -225,7 +233,7 @@ fn note(job: &mut Job, event: Event, arrival: Instant) {
                 size: p.payload.len(),
                 payload: job.keep_payloads.then(|| p.payload.clone()),
             };
-            let track = if codec.is_some() {
+            let track = if video.is_some() {
                 &mut log.video
             } else {
                 &mut log.audio
@@ -233,7 +241,7 @@ fn note(job: &mut Job, event: Event, arrival: Instant) {
             if let Some(info) = p.last_sender_info {
                 track.sender_report = Some((info.ntp_time, info.rtp_time.numer()));
             }
-            track.packet(packet, &p.payload, codec, job.keep_packets);
+            track.packet(packet, &p.payload, video, job.keep_packets);
         }
         _ => {}
     }
