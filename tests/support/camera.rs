@@ -7,202 +7,27 @@
 //! camera.restart();
 //! ```
 
-use super::camera_media::{self, Controls};
+pub use super::camera_builder::{Audio, Auth, Builder};
+pub use super::camera_server::Counters;
+use super::camera_server::{Controls, Server};
 use super::faults::{self, Deaf, Fault};
-use super::feed::{Conf, Feed, Frames, Profile};
+use super::feed::{Conf, Feed, Frames};
 pub use super::nal::Codec;
 use super::rtsp_proxy::{RtspProxy, Rules};
 use base64::Engine as _;
-use gstreamer as gst;
-use gstreamer_rtsp_server as rtsp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use rtsp::gio;
-use rtsp::glib;
-use rtsp::gst_rtsp;
-use rtsp::prelude::*;
-use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
-/// The audio track.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audio {
-    Pcmu,
-    Pcma,
-    Opus,
-    Aac,
-}
-
-/// Credentials that the camera wants: user, password.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Auth {
-    Basic(String, String),
-    Digest(String, String),
-}
-
-/// Counters of what clients did, over all restarts.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// TCP connections accepted.
-    pub connections: AtomicUsize,
-    /// TCP connections that are closed again.
-    pub closed: AtomicUsize,
-    /// DESCRIBE requests, those without credentials included.
-    pub describes: AtomicUsize,
-    pub setups: AtomicUsize,
-    /// PLAY requests that succeeded.
-    pub plays: AtomicUsize,
-    pub teardowns: AtomicUsize,
-    /// OPTIONS, GET_PARAMETER and SET_PARAMETER requests.
-    pub keep_alives: AtomicUsize,
-    /// `Transport` headers of the SETUP requests.
-    pub transports: Mutex<Vec<String>>,
-}
-
-/// See [`Camera::builder`].
-#[derive(Clone)]
-pub struct Builder {
-    conf: Conf,
-    audio: Option<Audio>,
-    auth: Option<Auth>,
-    faults: Vec<Fault>,
-    address: IpAddr,
-    port: u16,
-    path: String,
-    tls: bool,
-    key_on_connect: bool,
-}
-
-impl Builder {
-    pub fn codec(mut self, codec: Codec) -> Self {
-        self.conf.codec = codec;
-        self
-    }
-    pub fn audio(mut self, audio: impl Into<Option<Audio>>) -> Self {
-        self.audio = audio.into();
-        self
-    }
-    /// Even numbers.
-    pub fn size(mut self, width: usize, height: usize) -> Self {
-        (self.conf.width, self.conf.height) = (width, height);
-        self
-    }
-    pub fn fps(mut self, fps: u32) -> Self {
-        self.conf.fps = fps;
-        self
-    }
-    pub fn gop_frames(mut self, frames: u32) -> Self {
-        self.conf.gop_frames = frames;
-        self
-    }
-    /// The encoder's target; see [`Builder::noise`] for really reaching it.
-    pub fn bitrate_kbps(mut self, kbps: u32) -> Self {
-        self.conf.bitrate_kbps = kbps;
-        self
-    }
-    /// Noise in the picture, so that the encoder needs its whole bit rate.
-    pub fn noise(mut self, noise: bool) -> Self {
-        self.conf.noise = noise;
-        self
-    }
-    /// H.264 only; makes the profile Main at least.
-    pub fn b_frames(mut self, n: u32) -> Self {
-        self.conf.b_frames = n;
-        self
-    }
-    /// H.264 only.
-    pub fn profile(mut self, profile: Profile) -> Self {
-        self.conf.profile = profile;
-        self
-    }
-    pub fn auth(mut self, auth: impl Into<Option<Auth>>) -> Self {
-        self.auth = auth.into();
-        self
-    }
-    pub fn basic(self, user: &str, password: &str) -> Self {
-        self.auth(Auth::Basic(user.into(), password.into()))
-    }
-    pub fn digest(self, user: &str, password: &str) -> Self {
-        self.auth(Auth::Digest(user.into(), password.into()))
-    }
-    /// Adds a fault.
-    pub fn misbehave(mut self, fault: Fault) -> Self {
-        self.faults.push(fault);
-        self
-    }
-    /// `127.0.0.1` or `::1`.
-    pub fn address(mut self, address: &str) -> Self {
-        self.address = address.parse().expect("not an IP address");
-        self
-    }
-    /// 0: any.
-    pub fn port(mut self, port: u16) -> Self {
-        self.port = port;
-        self
-    }
-    /// Default: `/stream`.
-    pub fn path(mut self, path: &str) -> Self {
-        self.path = path.into();
-        self
-    }
-    /// RTSPS with a self-signed certificate; see [`Camera::fingerprint`].
-    pub fn tls(mut self) -> Self {
-        self.tls = true;
-        self
-    }
-    /// False: a reader that connects waits for the next key frame of the GOP,
-    /// instead of making the encoder write one. DESCRIBE then waits, too.
-    pub fn key_on_connect(mut self, yes: bool) -> Self {
-        self.key_on_connect = yes;
-        self
-    }
-    /// Loop over frames encoded once: next to no CPU, for benches.
-    pub fn prerecorded(mut self) -> Self {
-        self.conf.prerecorded = true;
-        self
-    }
-
-    /// Starts it. Panics if the address is taken.
-    pub fn start(self) -> Camera {
-        super::init();
-        if self.conf.prerecorded {
-            super::feed::recording(&self.conf); // takes its time, and is kept
-        }
-        let tls = self.tls.then(|| {
-            let key = rcgen::generate_simple_self_signed(vec!["camera.test".into()]).unwrap();
-            let fingerprint = Sha256::digest(key.cert.der())
-                .iter()
-                .map(|b| format!("{b:02x}"))
-                .collect();
-            let pem = key.cert.pem() + &key.signing_key.serialize_pem();
-            (pem, fingerprint)
-        });
-        let mut camera = Camera {
-            feed: Feed::start(self.conf.clone()),
-            counters: Arc::default(),
-            port: self.port,
-            tls,
-            running: None,
-            pending: None,
-            controls: None,
-            set: self,
-        };
-        camera.start_again();
-        camera
-    }
-}
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 /// A camera; ends when dropped.
 pub struct Camera {
-    set: Builder,
-    feed: Feed,
-    counters: Arc<Counters>,
+    pub(super) set: Builder,
+    pub(super) feed: Feed,
+    pub(super) counters: Arc<Counters>,
     port: u16,
     /// PEM of certificate and key; SHA-256 of the certificate in hex.
-    tls: Option<(String, String)>,
+    pub(super) tls: Option<(String, String)>,
     running: Option<Running>,
     pending: Option<Conf>,
     controls: Option<Arc<Controls>>,
@@ -214,20 +39,25 @@ enum Running {
 }
 
 impl Camera {
+    pub(super) fn assemble(set: Builder, tls: Option<(String, String)>) -> Self {
+        let mut camera = Self {
+            feed: Feed::start(set.conf.clone()),
+            counters: Arc::default(),
+            port: set.port,
+            tls,
+            running: None,
+            pending: None,
+            controls: None,
+            set,
+        };
+        camera.start_again();
+        camera
+    }
+
     /// A camera of 640×360 at 25 fps, a key frame every 50 frames, no audio,
     /// no credentials, no faults, on 127.0.0.1 and any port.
     pub fn builder() -> Builder {
-        Builder {
-            conf: Conf::default(),
-            audio: None,
-            auth: None,
-            faults: Vec::new(),
-            address: IpAddr::from([127, 0, 0, 1]),
-            port: 0,
-            path: "/stream".into(),
-            tls: false,
-            key_on_connect: true,
-        }
+        Builder::default()
     }
 
     /// `rtsp://127.0.0.1:PORT/stream`, without credentials.
@@ -390,12 +220,14 @@ impl Camera {
         (self.set.conf.width, self.set.conf.height) = (width, height);
         let mut conf = self.feed.conf();
         (conf.width, conf.height) = (width, height);
+        super::feed::prepare(&conf);
         self.feed.set_conf(conf);
     }
 
     /// Another codec, from the next start on.
     pub fn set_codec(&mut self, codec: Codec) {
         self.set.conf.codec = codec;
+        super::feed::prepare(&self.set.conf);
         self.pending = Some(self.set.conf.clone());
     }
 
@@ -441,398 +273,4 @@ fn wrong_parameter_sets(conf: &Conf) -> Arc<dyn Fn(&str) -> String + Send + Sync
         }
         sdp
     })
-}
-
-/// The RTSP server with its own main context and thread.
-struct Server {
-    server: rtsp::RTSPServer,
-    context: glib::MainContext,
-    source: Option<glib::SourceId>,
-    main: glib::MainLoop,
-    thread: Option<std::thread::JoinHandle<()>>,
-    quit: Arc<AtomicBool>,
-    controls: Arc<Controls>,
-    port: u16,
-}
-
-/// When a client last sent a request, and whether it plays.
-type Clients = Arc<Mutex<HashMap<usize, (glib::WeakRef<rtsp::RTSPClient>, Instant, bool)>>>;
-
-impl Server {
-    fn start(camera: &Camera, port: u16) -> Self {
-        let set = &camera.set;
-        let context = glib::MainContext::new();
-        let main = glib::MainLoop::new(Some(&context), false);
-        let server = rtsp::RTSPServer::new();
-        server.set_address(&set.address.to_string());
-        server.set_service(&port.to_string());
-        // One thread (the default) would let one slow DESCRIBE block all others.
-        server.thread_pool().unwrap().set_max_threads(8);
-
-        let factory = rtsp::RTSPMediaFactory::new();
-        factory.set_launch(&camera_media::launch_line(&camera.feed.conf(), set.audio));
-        // A media of its own for each client, all from one feed: a shared one answers
-        // 503 to who comes while it is being torn down after the client before.
-        factory.set_shared(false);
-        let tcp = gst_rtsp::RTSPLowerTrans::TCP;
-        let udp = gst_rtsp::RTSPLowerTrans::UDP;
-        factory.set_protocols(if set.faults.contains(&Fault::NoTcp) {
-            udp
-        } else if set.faults.contains(&Fault::NoUdp) {
-            tcp
-        } else {
-            tcp | udp
-        });
-        if let Some(auth) = authentication(camera, &factory) {
-            server.set_auth(Some(&auth));
-        }
-        let clients = Clients::default();
-        let weak = server.downgrade();
-        let controls = Arc::new(Controls {
-            stalled: AtomicBool::new(false),
-            key_on_connect: AtomicBool::new(set.key_on_connect),
-            faults: Mutex::new(set.faults.clone()),
-            reset: Box::new(move || {
-                if let Some(server) = weak.upgrade() {
-                    cut(&server);
-                }
-            }),
-        });
-        let feed = camera.feed.shared().clone();
-        // The feed knows its sinks; the factory must not keep them alive.
-        factory.connect_media_configure({
-            let (feed, controls) = (feed.clone(), controls.clone());
-            move |_, media| {
-                let sink = camera_media::configure(media, &feed, &controls);
-                feed.subscribe(sink);
-            }
-        });
-        let mounts = rtsp::RTSPMountPoints::new();
-        mounts.add_factory(&set.path, factory);
-        server.set_mount_points(Some(&mounts));
-        server.connect_client_connected({
-            let counters = camera.counters.clone();
-            let (controls, clients) = (controls.clone(), clients.clone());
-            move |_, client| watch(client, &counters, &controls, &clients)
-        });
-
-        let (quit, ready) = (Arc::new(AtomicBool::new(false)), std::sync::mpsc::channel());
-        let thread = std::thread::Builder::new()
-            .name("camera-rtsp".into())
-            .spawn({
-                let (context, main, quit) = (context.clone(), main.clone(), quit.clone());
-                let (server, controls) = (server.clone(), controls.clone());
-                move || {
-                    context
-                        .with_thread_default(|| {
-                            let _ = ready.0.send(server.attach(Some(&context)));
-                            let tick = glib::timeout_source_new(
-                                Duration::from_millis(100),
-                                Some("sessions"),
-                                glib::Priority::DEFAULT,
-                                move || {
-                                    expire(&server, &controls, &clients);
-                                    glib::ControlFlow::Continue
-                                },
-                            );
-                            tick.attach(Some(&context));
-                            while !quit.load(SeqCst) {
-                                main.run();
-                            }
-                            tick.destroy();
-                        })
-                        .unwrap();
-                }
-            })
-            .unwrap();
-        let source = ready
-            .1
-            .recv()
-            .unwrap()
-            .expect("cannot bind the camera's port");
-        let port = server.bound_port() as u16;
-        Self {
-            server,
-            context,
-            source: Some(source),
-            main,
-            thread: Some(thread),
-            quit,
-            controls,
-            port,
-        }
-    }
-
-    fn cut(&self) {
-        cut(&self.server);
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(source) = self
-            .source
-            .take()
-            .and_then(|id| self.context.find_source_by_id(&id))
-        {
-            source.destroy(); // closes the listening socket
-        }
-        // "Remove" closes the client.
-        self.server
-            .client_filter(Some(&mut |_, _| rtsp::RTSPFilterResult::Remove));
-        if let Some(pool) = self.server.session_pool() {
-            pool.filter(Some(&mut |_, _| rtsp::RTSPFilterResult::Remove));
-        }
-        self.quit.store(true, SeqCst);
-        self.main.quit();
-        self.context.wakeup();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// The credentials and the certificate, and the factory's permissions for them.
-fn authentication(camera: &Camera, factory: &rtsp::RTSPMediaFactory) -> Option<rtsp::RTSPAuth> {
-    let set = &camera.set;
-    let wrong = set.faults.contains(&Fault::WrongPassword);
-    if set.auth.is_none() && !wrong && camera.tls.is_none() {
-        return None;
-    }
-    let auth = rtsp::RTSPAuth::new();
-    auth.set_realm(Some("camera double"));
-    let role = "viewer";
-    let mut token = rtsp::RTSPToken::builder()
-        .field(rtsp::RTSP_TOKEN_MEDIA_FACTORY_ROLE, role)
-        .build();
-    factory.add_role_from_structure(
-        &gst::Structure::builder(role)
-            .field(rtsp::RTSP_PERM_MEDIA_FACTORY_ACCESS, true)
-            .field(rtsp::RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, true)
-            .build(),
-    );
-    match (&set.auth, wrong) {
-        (Some(Auth::Basic(..)), true) => {
-            auth.set_supported_methods(gst_rtsp::RTSPAuthMethod::Basic);
-            auth.add_basic("bm9ib2R5Om5vdGhpbmc=", &token);
-        }
-        (_, true) => {
-            auth.set_supported_methods(gst_rtsp::RTSPAuthMethod::Digest);
-            auth.add_digest("nobody", "a password that no test uses", &token);
-        }
-        (Some(Auth::Basic(user, password)), _) => {
-            auth.set_supported_methods(gst_rtsp::RTSPAuthMethod::Basic);
-            auth.add_basic(&rtsp::RTSPAuth::make_basic(user, password), &token);
-        }
-        (Some(Auth::Digest(user, password)), _) => {
-            auth.set_supported_methods(gst_rtsp::RTSPAuthMethod::Digest);
-            auth.add_digest(user, password, &token);
-        }
-        (None, _) => auth.set_default_token(Some(&mut token)),
-    }
-    if let Some((pem, _)) = &camera.tls {
-        auth.set_tls_certificate(Some(&gio::TlsCertificate::from_pem(pem).unwrap()));
-    }
-    Some(auth)
-}
-
-/// Counts a client's requests and answers those that a fault concerns.
-fn watch(
-    client: &rtsp::RTSPClient,
-    counters: &Arc<Counters>,
-    controls: &Arc<Controls>,
-    clients: &Clients,
-) {
-    counters.connections.fetch_add(1, SeqCst);
-    if let Some(fd) = socket(client) {
-        let on: libc::c_int = 1;
-        // Nagle is on by default and holds the rest of a frame back.
-        // SAFETY: pointer and size are those of a live int.
-        unsafe {
-            libc::setsockopt(
-                fd,
-                libc::IPPROTO_TCP,
-                libc::TCP_NODELAY,
-                (&raw const on).cast(),
-                size_of::<libc::c_int>() as libc::socklen_t,
-            );
-        }
-    }
-    let id = client.as_ptr() as usize;
-    clients
-        .lock()
-        .unwrap()
-        .insert(id, (client.downgrade(), Instant::now(), false));
-    client.connect_closed({
-        let (counters, clients) = (counters.clone(), clients.clone());
-        move |_| {
-            if clients.lock().unwrap().remove(&id).is_some() {
-                counters.closed.fetch_add(1, SeqCst);
-            }
-        }
-    });
-    let touch = {
-        let clients = clients.clone();
-        move |plays: bool| {
-            if let Some((_, at, playing)) = clients.lock().unwrap().get_mut(&id) {
-                *at = Instant::now();
-                *playing |= plays;
-            }
-        }
-    };
-    client.connect_new_session({
-        let controls = controls.clone();
-        move |_, session| {
-            if let Some(seconds) = session_timeout(&controls) {
-                session.set_timeout(seconds);
-                session.set_timeout_always_visible(true);
-            }
-        }
-    });
-    client.connect_pre_options_request({
-        let (touch, counters) = (touch.clone(), counters.clone());
-        move |_, _| {
-            touch(false);
-            counters.keep_alives.fetch_add(1, SeqCst);
-            gst_rtsp::RTSPStatusCode::Ok
-        }
-    });
-    client.connect_pre_get_parameter_request({
-        let (touch, counters) = (touch.clone(), counters.clone());
-        move |_, _| {
-            touch(false);
-            counters.keep_alives.fetch_add(1, SeqCst);
-            gst_rtsp::RTSPStatusCode::Ok
-        }
-    });
-    client.connect_pre_set_parameter_request({
-        let (touch, counters) = (touch.clone(), counters.clone());
-        move |_, _| {
-            touch(false);
-            counters.keep_alives.fetch_add(1, SeqCst);
-            gst_rtsp::RTSPStatusCode::Ok
-        }
-    });
-    client.connect_pre_describe_request({
-        let (touch, counters, controls) = (touch.clone(), counters.clone(), controls.clone());
-        move |_, _| {
-            touch(false);
-            counters.describes.fetch_add(1, SeqCst);
-            let faults = controls.faults.lock().unwrap();
-            faults
-                .iter()
-                .find_map(|f| match f {
-                    Fault::Describe(code) => Some(status(*code)),
-                    _ => None,
-                })
-                .unwrap_or(gst_rtsp::RTSPStatusCode::Ok)
-        }
-    });
-    client.connect_pre_setup_request({
-        let (touch, counters, controls) = (touch.clone(), counters.clone(), controls.clone());
-        move |_, ctx| {
-            touch(false);
-            counters.setups.fetch_add(1, SeqCst);
-            counters.transports.lock().unwrap().extend(transport(ctx));
-            let audio = ctx
-                .uri()
-                .is_some_and(|uri| uri.request_uri().ends_with("stream=1"));
-            let faults = controls.faults.lock().unwrap();
-            faults
-                .iter()
-                .find_map(|f| match f {
-                    Fault::AudioSetup(code) if audio => Some(status(*code)),
-                    _ => None,
-                })
-                .unwrap_or(gst_rtsp::RTSPStatusCode::Ok)
-        }
-    });
-    client.connect_play_request({
-        let counters = counters.clone();
-        move |_, _| {
-            touch(true);
-            counters.plays.fetch_add(1, SeqCst);
-        }
-    });
-    client.connect_teardown_request({
-        let counters = counters.clone();
-        move |_, _| {
-            counters.teardowns.fetch_add(1, SeqCst);
-        }
-    });
-}
-
-fn session_timeout(controls: &Controls) -> Option<u32> {
-    let faults = controls.faults.lock().unwrap();
-    faults.iter().find_map(|f| match f {
-        Fault::SessionTimeout(seconds) => Some(*seconds),
-        _ => None,
-    })
-}
-
-/// Drops sessions that are over, and clients whose last request is too old.
-fn expire(server: &rtsp::RTSPServer, controls: &Controls, clients: &Clients) {
-    if let Some(pool) = server.session_pool() {
-        pool.cleanup();
-    }
-    let Some(seconds) = session_timeout(controls) else {
-        return;
-    };
-    let late: Vec<_> = clients
-        .lock()
-        .unwrap()
-        .values()
-        .filter(|(_, at, playing)| *playing && at.elapsed() > Duration::from_secs(seconds.into()))
-        .filter_map(|(client, ..)| client.upgrade())
-        .collect();
-    for client in late {
-        client.close(); // outside the lock: it emits "closed"
-    }
-}
-
-fn cut(server: &rtsp::RTSPServer) {
-    for client in server.client_filter(None) {
-        if let Some(fd) = socket(&client) {
-            faults::abort(fd);
-        }
-    }
-}
-
-/// The client's TCP socket.
-fn socket(client: &rtsp::RTSPClient) -> Option<i32> {
-    // SAFETY: the connection and its socket belong to the client, which we hold.
-    unsafe {
-        let connection = rtsp::ffi::gst_rtsp_client_get_connection(client.as_ptr());
-        if connection.is_null() {
-            return None;
-        }
-        let socket = gst_rtsp::ffi::gst_rtsp_connection_get_read_socket(connection.cast());
-        (!socket.is_null()).then(|| gio::ffi::g_socket_get_fd(socket.cast()))
-    }
-}
-
-/// The `Transport` header of a request.
-fn transport(ctx: &rtsp::RTSPContext) -> Option<String> {
-    let request = ctx.request()?;
-    let mut value = std::ptr::null_mut();
-    // SAFETY: the request lives as long as the context; the header's text is
-    // copied before the request can change.
-    unsafe {
-        gst_rtsp::ffi::gst_rtsp_message_get_header(
-            glib::translate::ToGlibPtr::to_glib_none(request).0,
-            gst_rtsp::ffi::GST_RTSP_HDR_TRANSPORT,
-            &mut value,
-            0,
-        );
-        (!value.is_null()).then(|| {
-            std::ffi::CStr::from_ptr(value)
-                .to_string_lossy()
-                .into_owned()
-        })
-    }
-}
-
-fn status(code: u16) -> gst_rtsp::RTSPStatusCode {
-    // SAFETY: the C enum is an int; unknown values become `__Unknown`.
-    unsafe { glib::translate::from_glib(gst_rtsp::ffi::GstRTSPStatusCode::from(code)) }
 }

@@ -1,7 +1,7 @@
 //! One running media of the camera double: the launch line, the appsrc that
 //! takes the feed's access units, and the probes.
 
-use super::camera::Audio;
+use super::camera_builder::Audio;
 use super::faults::Fault;
 use super::feed::{AccessUnit, Conf, Shared, Sink};
 use super::nal::Codec;

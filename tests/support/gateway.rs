@@ -91,9 +91,7 @@ impl Gateway {
 
     /// The binary under test.
     pub fn binary() -> PathBuf {
-        option_env!("CARGO_BIN_EXE_camgate")
-            .expect("this crate has no binary yet")
-            .into()
+        env!("CARGO_BIN_EXE_camgate").into()
     }
 
     /// `http://127.0.0.1:PORT`, without a slash at the end.
@@ -101,7 +99,7 @@ impl Gateway {
         &self.url
     }
 
-    /// The same as a WebSocket-free host and port: `127.0.0.1:PORT`.
+    /// `127.0.0.1:PORT`.
     pub fn host(&self) -> &str {
         self.url.trim_start_matches("http://")
     }

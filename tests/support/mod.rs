@@ -20,7 +20,11 @@
 pub mod barcode;
 pub mod browser;
 pub mod camera;
+mod camera_builder;
+mod camera_client;
 mod camera_media;
+mod camera_server;
+mod encoder;
 pub mod faults;
 pub mod feed;
 pub mod gateway;

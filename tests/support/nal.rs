@@ -82,15 +82,29 @@ impl Stamp {
 
     /// The access unit (Annex B) with this stamp before its first slice.
     pub fn insert(self, codec: Codec, au: &[u8]) -> Vec<u8> {
-        let at = units(au)
-            .find(|(start, nal)| *start < au.len() && is_slice(nal, codec))
-            .map_or(0, |(start, _)| start);
+        let at = first_slice(au, codec).unwrap_or(0);
         let sei = self.to_nal(codec);
         let mut out = Vec::with_capacity(au.len() + sei.len());
         out.extend_from_slice(&au[..at]);
         out.extend_from_slice(&sei);
         out.extend_from_slice(&au[at..]);
         out
+    }
+}
+
+/// Where the start code of the first slice is. Looks no further: the slice may be large.
+fn first_slice(au: &[u8], codec: Codec) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + au[from..].windows(3).position(|w| w == [0, 0, 1])?;
+        if is_slice(&au[at + 3..], codec) {
+            return Some(if at > 0 && au[at - 1] == 0 {
+                at - 1
+            } else {
+                at
+            });
+        }
+        from = at + 3;
     }
 }
 

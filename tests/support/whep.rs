@@ -200,10 +200,10 @@ impl Offer {
         Ok(Viewer {
             log,
             commands,
-            headers: options.headers,
+            request_headers: options.headers,
             answer: answer.to_string(),
             location: None,
-            response: Vec::new(),
+            headers: Vec::new(),
         })
     }
 }
@@ -212,10 +212,10 @@ impl Offer {
 pub struct Viewer {
     log: Arc<Mutex<Log>>,
     commands: mpsc::UnboundedSender<Command>,
-    headers: Vec<(String, String)>,
+    request_headers: Vec<(String, String)>,
     answer: String,
     location: Option<String>,
-    response: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
 }
 
 impl Viewer {
@@ -266,7 +266,7 @@ impl Viewer {
         viewer.location = find(&headers, "location")
             .and_then(|l| response_url.join(l).ok())
             .map(|url| url.to_string());
-        viewer.response = headers;
+        viewer.headers = headers;
         Ok(viewer)
     }
 
@@ -291,12 +291,12 @@ impl Viewer {
 
     /// A header of the 201.
     pub fn header(&self, name: &str) -> Option<&str> {
-        find(&self.response, name)
+        find(&self.headers, name)
     }
 
     /// All headers of the 201.
     pub fn headers(&self) -> &[(String, String)] {
-        &self.response
+        &self.headers
     }
 
     /// DELETEs the session and stops; gives the status.
@@ -304,7 +304,7 @@ impl Viewer {
         let location = self.location.clone();
         let location = location.ok_or_else(|| HttpError::local("the 201 had no Location"))?;
         let mut request = client(Duration::from_secs(30)).delete(&location);
-        for (name, value) in &self.headers {
+        for (name, value) in &self.request_headers {
             request = request.header(name, value);
         }
         let response = request.send().await.map_err(HttpError::local)?;
