@@ -1,0 +1,247 @@
+//! `camgate run`: everything together, until a signal ends it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use camgate::config::{self, Config, LogLevel};
+use camgate::error::Result;
+use camgate::http::{self, Boxed, Gateway, Opened, Patch, Watch};
+use camgate::path::registry::Registry;
+use camgate::path::status::PathStatus;
+use camgate::webrtc::ice::{self, Ice};
+use camgate::webrtc::offer;
+use camgate::webrtc::session::{SessionMeta, Sessions};
+use camgate::webrtc::webrtcbin::WebrtcBin;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, reload};
+
+use crate::cli::config as files;
+
+/// A shutdown that takes longer is cut off: SIGTERM ends within 5 s.
+const SHUTDOWN: Duration = Duration::from_millis(4_500);
+
+type Levels = reload::Handle<EnvFilter, tracing_subscriber::Registry>;
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(named: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let file = files::find(named);
+    let loaded = files::load(file.as_deref())?;
+    let levels = init_log(&loaded.config);
+    match &file {
+        Some(file) => tracing::info!(file = %file.display(), "configuration read"),
+        None => tracing::info!("no configuration at hand: serving the path \"test\""),
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    gstreamer::init().context("GStreamer does not start")?;
+    tracing::info!(camgate = env!("CARGO_PKG_VERSION"), gstreamer = %gstreamer::version_string(), "starting");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // Pipelines are built and torn down here; a crowd that joins queues up.
+        .max_blocking_threads(64)
+        .thread_name("camgate")
+        .build()?;
+    let ended = runtime.block_on(serve(Arc::new(loaded.config), file, levels));
+    // What is left on blocking threads (a frozen pipeline) must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+fn filter(level: LogLevel) -> EnvFilter {
+    let level = match level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+    };
+    let text = std::env::var("CAMGATE_LOG").unwrap_or_else(|_| format!("warn,camgate={level}"));
+    EnvFilter::try_new(&text).unwrap_or_else(|_| EnvFilter::new(format!("warn,camgate={level}")))
+}
+
+/// Readable lines, or JSON with `logStructured`, on standard error.
+fn init_log(config: &Config) -> Levels {
+    let (levels, handle) = reload::Layer::new(filter(config.log_level));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let registry = tracing_subscriber::registry().with(levels);
+    if config.log_structured {
+        registry.with(lines.json().flatten_event(true)).init();
+    } else {
+        registry.with(lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))).init();
+    }
+    handle
+}
+
+/// The inside, as HTTP sees it.
+struct Inside {
+    registry: Registry,
+    sessions: Sessions,
+    ready: AtomicBool,
+}
+
+impl Gateway for Inside {
+    fn config(&self) -> Arc<Config> {
+        self.registry.config()
+    }
+
+    fn ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    fn statuses(&self) -> Boxed<'_, Vec<PathStatus>> {
+        Box::pin(self.registry.statuses())
+    }
+
+    fn status<'a>(&'a self, path: &'a str) -> Boxed<'a, Result<PathStatus>> {
+        Box::pin(self.registry.status(path))
+    }
+
+    fn watch(&self, request: Watch) -> Boxed<'_, Result<Opened>> {
+        Box::pin(async move {
+            let limits = &self.config().limits;
+            let bounds = offer::Limits {
+                bytes: limits.sdp_size.0,
+                sections: limits.sdp_sections,
+                candidates: limits.sdp_candidates,
+            };
+            let offer = offer::parse_within(&request.offer, &bounds)?;
+            let subscription = self.registry.join(&request.path).await?;
+            let meta = SessionMeta { path: request.path, user: request.user, remote: request.remote };
+            let opened = self.sessions.open(offer, subscription, meta).await?;
+            Ok(Opened { secret: opened.secret, etag: opened.etag, answer: opened.answer })
+        })
+    }
+
+    fn patch<'a>(&'a self, patch: Patch<'a>) -> Boxed<'a, Result<()>> {
+        Box::pin(self.sessions.patch(patch.secret, patch.path, patch.if_match, patch.body))
+    }
+
+    fn delete<'a>(&'a self, path: &'a str, secret: &'a str) -> Boxed<'a, Result<()>> {
+        Box::pin(self.sessions.delete(secret, path))
+    }
+
+    fn ice_links(&self, user: &str) -> Vec<String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        ice::link_headers(&self.config().webrtc_ice_servers2, now, user)
+    }
+}
+
+async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> anyhow::Result<()> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let engine = Arc::new(WebrtcBin::new()?);
+    let listeners = http::bind(&config.webrtc_listen())
+        .with_context(|| format!("cannot listen on webrtcAddress {}", config.webrtc_address))?;
+    let ice = Ice::new();
+    ice.warm(&config);
+    let registry = Registry::start(config.clone());
+    let sessions = Sessions::new(engine, ice.clone(), registry.config_changes());
+    let inside = Arc::new(Inside { registry, sessions, ready: AtomicBool::new(true) });
+    let mut server = http::serve(listeners, inside.clone())?;
+    announce(&server);
+    let mut watch = file.as_deref().map(config::watch);
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = changed(&mut watch) => {
+                if let Some(config) = reload(file.as_deref(), &inside, &levels).await {
+                    ice.warm(&config);
+                    server = rebind(server, &config, &inside).await;
+                }
+            }
+        }
+    }
+    tracing::info!("shutting down");
+    inside.ready.store(false, Ordering::Relaxed);
+    let ending = async {
+        inside.sessions.shutdown().await;
+        inside.registry.shutdown().await;
+        server.stop().await;
+    };
+    if tokio::time::timeout(SHUTDOWN, ending).await.is_err() {
+        tracing::warn!("not everything ended in time");
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+fn announce(server: &http::Handle) {
+    for address in server.addrs() {
+        tracing::info!("listening on http://{address}");
+    }
+}
+
+async fn changed(watch: &mut Option<config::Watch>) {
+    let gone = match watch {
+        Some(w) => w.changed().await.is_none(),
+        None => true,
+    };
+    if gone {
+        *watch = None;
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Reads the file again: takes it whole, or keeps what is there.
+async fn reload(file: Option<&Path>, inside: &Inside, levels: &Levels) -> Option<Arc<Config>> {
+    let read = file.map(Path::to_owned);
+    let loaded = tokio::task::spawn_blocking(move || files::load(read.as_deref())).await.ok()?;
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            tracing::error!("configuration not reloaded, the present one stays: {error:#}");
+            return None;
+        }
+    };
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let config = Arc::new(loaded.config);
+    // The one thing that can still fail is looked at before anything is touched.
+    let old = inside.registry.config();
+    if old.webrtc_address != config.webrtc_address {
+        match http::bind(&config.webrtc_listen()) {
+            Ok(probe) => drop(probe),
+            Err(error) => {
+                tracing::error!("configuration not reloaded, the present one stays: webrtcAddress {}: {error}", config.webrtc_address);
+                return None;
+            }
+        }
+    }
+    let diff = inside.registry.apply(config.clone()).await;
+    if diff.globals.contains(&"logLevel") {
+        let _ = levels.reload(filter(config.log_level));
+    }
+    if diff.globals.contains(&"logStructured") {
+        tracing::warn!("logStructured changes with the next start");
+    }
+    tracing::info!(added = ?diff.added, removed = ?diff.removed, changed = ?diff.changed, globals = ?diff.globals, "configuration reloaded");
+    Some(config)
+}
+
+/// Moves the HTTP server to another address where the configuration says so.
+async fn rebind(server: http::Handle, config: &Config, inside: &Arc<Inside>) -> http::Handle {
+    let wanted = config.webrtc_listen();
+    let stays = wanted.iter().any(|w| server.addrs().iter().any(|a| a == w || (w.port() == 0 && a.ip() == w.ip())));
+    if stays {
+        return server;
+    }
+    let next = http::bind(&wanted).and_then(|listeners| http::serve(listeners, inside.clone()));
+    match next {
+        Ok(next) => {
+            announce(&next);
+            server.stop().await;
+            next
+        }
+        Err(error) => {
+            tracing::error!("webrtcAddress {}: {error}; listening on the old one", config.webrtc_address);
+            server
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The configuration: MediaMTX's names, meanings and defaults where the feature
+//! exists there, read from YAML and the environment, checked as a whole.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod.rs` | the tables of keys: [`Config`], [`PathConf`], [`Limits`] |
+//! | `auth.rs` | users and what they may do |
+//! | `load.rs` | file + environment → [`Config`], or all that is wrong with them |
+//! | `yaml.rs`, `schema.rs`, `values.rs`, `units.rs` | the tree with lines, and how it becomes typed |
+//! | `env.rs` | `CAMGATE_…` and `MTX_…` |
+//! | `mediamtx.rs` | MediaMTX's keys that are still to come |
+//! | `source.rs` | what feeds a path, RTSP URLs |
+//! | `matching.rs` | path names, and which entry a name belongs to |
+//! | `diff.rs`, `watch.rs` | what a reload changes, and when one is due |
+//!
+//! `config/camgate.yml` is the reference for operators; a test keeps it equal to
+//! these tables.
+
+mod auth;
+mod diff;
+mod env;
+mod load;
+mod matching;
+mod mediamtx;
+mod problem;
+mod schema;
+mod source;
+mod units;
+mod values;
+mod watch;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+pub use auth::{Action, Permission, User};
+pub use diff::{Diff, diff};
+pub use load::{Loaded, RESERVED_VARIABLES, embedded, load, parse};
+pub use matching::{Match, Pattern, valid_path_name};
+pub use problem::Problem;
+pub use source::{RtspUrl, Source};
+pub use units::{parse_duration, parse_size};
+pub use values::{PortRange, Size};
+pub use watch::{Watch, watch};
+
+use crate::redact::Secret;
+use schema::{Cx, Field, Mapping, mapping, readable, words};
+use values::{at_least_one, positive};
+use yaml::Node;
+
+words! {
+    /// How much is logged.
+    pub enum LogLevel {
+        /// What went wrong.
+        Error = "error",
+        /// What may go wrong.
+        Warn = "warn",
+        /// What happens.
+        Info = "info",
+        /// Everything.
+        Debug = "debug",
+    }
+}
+
+words! {
+    /// How RTP comes from an RTSP camera.
+    pub enum Transport {
+        /// UDP, and TCP where the camera refuses it or nothing arrives.
+        Automatic = "automatic",
+        /// UDP only.
+        Udp = "udp",
+        /// UDP multicast.
+        Multicast = "multicast",
+        /// Interleaved in the RTSP connection.
+        Tcp = "tcp",
+    }
+}
+
+mapping! {
+    /// The whole configuration, checked. All of a process's rooms share one by `Arc`.
+    pub struct Config {
+        /// How much is logged.
+        "logLevel" => log_level: LogLevel = LogLevel::Info;
+        /// JSON lines instead of readable ones.
+        "logStructured" => log_structured: bool = false;
+        /// How long a source may be silent before it counts as broken.
+        "readTimeout" => read_timeout: Duration = Duration::from_secs(10), positive;
+        /// Where the HTTP server listens; see [`Config::webrtc_listen`].
+        "webrtcAddress" => webrtc_address: String = ":8889".to_owned(), address;
+        /// UDP ports for WebRTC; None leaves the choice to the system.
+        "webrtcPortRange" => webrtc_port_range: PortRange = None;
+        /// Whether the addresses of the network interfaces are offered to viewers.
+        "webrtcIPsFromInterfaces" => webrtc_ips_from_interfaces: bool = true;
+        /// Only these interfaces; empty means all of them but loopback.
+        "webrtcIPsFromInterfacesList" => webrtc_ips_from_interfaces_list: Vec<String> = Vec::new(), no_empty;
+        /// Addresses or host names that are offered to viewers besides.
+        "webrtcAdditionalHosts" => webrtc_additional_hosts: Vec<String> = Vec::new(), no_empty;
+        /// STUN and TURN servers.
+        "webrtcICEServers2" => webrtc_ice_servers2: Vec<IceServer> = Vec::new();
+        /// How long gathering may wait for a STUN server.
+        "webrtcSTUNGatherTimeout" => webrtc_stun_gather_timeout: Duration = Duration::from_secs(5), positive;
+        /// How long a viewer may take from its offer to connected.
+        "webrtcHandshakeTimeout" => webrtc_handshake_timeout: Duration = Duration::from_secs(10), positive;
+        /// Origins that other sites' pages may have; `*`, also within one.
+        "webrtcAllowOrigins" => webrtc_allow_origins: Vec<String> = vec!["*".to_owned()], no_empty;
+        /// Proxies whose `X-Forwarded-For` is believed.
+        "webrtcTrustedProxies" => webrtc_trusted_proxies: Vec<IpNet> = Vec::new();
+        /// Who may what.
+        "authInternalUsers" => auth_internal_users: Vec<User> = auth::default_users();
+        /// Bounds on what clients may ask for (ours).
+        "limits" => limits: Limits = Limits::default();
+        extra {
+            /// What a path has where it says nothing itself. Already merged into `paths`.
+            path_defaults: PathConf = PathConf::default();
+            /// The paths, by their names in the configuration.
+            paths: BTreeMap<String, Arc<PathConf>> = BTreeMap::new();
+        }
+    }
+}
+
+mapping! {
+    /// What one path has, the defaults merged in.
+    pub struct PathConf {
+        /// What feeds it.
+        "source" => source: Source = Source::Publisher;
+        /// How RTP comes from the camera.
+        "rtspTransport" => rtsp_transport: Transport = Transport::Automatic;
+        /// SHA-256 of the certificate of an `rtsps` camera (64 hexadecimal digits, lower case),
+        /// for one that no authority vouches for.
+        "sourceFingerprint" => source_fingerprint: Option<String> = None;
+        /// Whether the source runs only while somebody watches.
+        "sourceOnDemand" => source_on_demand: bool = false;
+        /// How long a reader waits for an on-demand source.
+        "sourceOnDemandStartTimeout" => source_on_demand_start_timeout: Duration = Duration::from_secs(10), positive;
+        /// How long an on-demand source outlives its last reader.
+        "sourceOnDemandCloseAfter" => source_on_demand_close_after: Duration = Duration::from_secs(10);
+        /// The most readers at once; 0 means any number.
+        "maxReaders" => max_readers: usize = 0;
+        /// A template of the path's own instead of those in `pipelines/` (ours).
+        "pipeline" => pipeline: Option<PathBuf> = None;
+        extra {
+            /// The compiled name of a `~regex` path.
+            pattern: Option<Pattern> = None;
+        }
+    }
+}
+
+mapping! {
+    /// A STUN or TURN server.
+    pub struct IceServer {
+        /// `stun:host:3478`, `turn:host:3478?transport=udp` or `turns:…` (RFC 7064, RFC 7065).
+        "url" => url: String = String::new();
+        /// The user name at a TURN server; `AUTH_SECRET` stands for time-limited
+        /// credentials that are made from the password.
+        "username" => username: String = String::new();
+        /// The password at a TURN server.
+        "password" => password: Secret = Secret::default();
+        /// Whether only clients use it, and the server does not.
+        "clientOnly" => client_only: bool = false;
+    }
+}
+
+mapping! {
+    /// Bounds on what clients may ask for. All of them ours; http.md gives the reasons.
+    pub struct Limits {
+        /// The longest SDP.
+        "sdpSize" => sdp_size: Size = Size(64 << 10), size_at_least_1k;
+        /// The most m-sections in an SDP.
+        "sdpSections" => sdp_sections: usize = 32, at_least_one;
+        /// The most ICE candidates in an m-section.
+        "sdpCandidates" => sdp_candidates: usize = 64, at_least_one;
+        /// The longest JSON or YAML body.
+        "bodySize" => body_size: Size = Size(1 << 20), size_at_least_1k;
+        /// The longest request head.
+        "headerSize" => header_size: Size = Size(16 << 10), size_at_least_1k;
+        /// How long a client may take to send a request's head.
+        "headTimeout" => head_timeout: Duration = Duration::from_secs(5), positive;
+        /// How long a client may take to send a request's body.
+        "bodyTimeout" => body_timeout: Duration = Duration::from_secs(10), positive;
+        /// How long a connection may be idle.
+        "idleTimeout" => idle_timeout: Duration = Duration::from_secs(60), positive;
+        /// The most HTTP connections at once.
+        "connections" => connections: usize = 2000, at_least_one;
+        /// WHEP and WHIP POSTs per second from one address, in the long run.
+        "postsPerSecond" => posts_per_second: usize = 20, at_least_one;
+        /// WHEP and WHIP POSTs from one address in one burst.
+        "postsBurst" => posts_burst: usize = 200, at_least_one;
+        /// Sessions that have not connected yet, in all.
+        "handshakes" => handshakes: usize = 500, at_least_one;
+        /// Sessions that have not connected yet, from one address.
+        "handshakesPerAddress" => handshakes_per_address: usize = 100, at_least_one;
+    }
+}
+
+readable!(IceServer);
+readable!(Limits);
+
+impl Mapping for Limits {
+    const FIELDS: &'static [Field] = Limits::KEYS;
+
+    fn set(&mut self, key: &str, node: &Node, cx: &mut Cx) -> bool {
+        self.set_key(key, node, cx)
+    }
+}
+
+impl Mapping for IceServer {
+    const FIELDS: &'static [Field] = IceServer::KEYS;
+
+    fn set(&mut self, key: &str, node: &Node, cx: &mut Cx) -> bool {
+        self.set_key(key, node, cx)
+    }
+
+    fn verify(&self, _given: &dyn Fn(&str) -> bool) -> Result<(), (&'static str, String)> {
+        let scheme = self
+            .url
+            .split_once(':')
+            .map(|(scheme, rest)| (scheme, rest.trim_start_matches('/')));
+        match scheme {
+            Some(("stun" | "stuns", host)) if !host.is_empty() => Ok(()),
+            Some(("turn" | "turns", host)) if !host.is_empty() => {
+                if self.username.is_empty() || self.password.is_empty() {
+                    return Err(("url", "a TURN server needs username and password".into()));
+                }
+                Ok(())
+            }
+            // The URL is not repeated: some people write credentials into it.
+            _ => Err(("url", "must be like stun:host:3478, turn:host:3478 or turns:host:5349".into())),
+        }
+        .and_then(|()| {
+            let fine = !self.url.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '"' | '<' | '>'));
+            if fine { Ok(()) } else { Err(("url", "must not contain spaces, quotes or \"@\"; credentials go into username and password".into())) }
+        })
+    }
+}
+
+impl Mapping for Config {
+    const FIELDS: &'static [Field] = load::CONFIG_KEYS;
+
+    fn set(&mut self, key: &str, node: &Node, cx: &mut Cx) -> bool {
+        // Read afterwards by load.rs, in their order.
+        matches!(key, "pathDefaults" | "paths")
+            || self.set_key(key, node, cx)
+            || mediamtx::read_special(key, node, cx)
+    }
+
+    fn not_yet(key: &str) -> bool {
+        mediamtx::GLOBAL.contains(&key)
+    }
+}
+
+impl Mapping for PathConf {
+    const FIELDS: &'static [Field] = PathConf::KEYS;
+
+    fn set(&mut self, key: &str, node: &Node, cx: &mut Cx) -> bool {
+        self.set_key(key, node, cx) || mediamtx::read_special(key, node, cx)
+    }
+
+    fn not_yet(key: &str) -> bool {
+        mediamtx::PATH.contains(&key)
+    }
+}
+
+impl Config {
+    /// The addresses that `webrtcAddress` means. Without a host it is every
+    /// interface, IPv6 first: bind that one with `IPV6_V6ONLY`, or be content where
+    /// it takes IPv4 along and the second bind says "in use".
+    pub fn webrtc_listen(&self) -> Vec<SocketAddr> {
+        // Checked when it was read; one set by hand may be wrong, and listens nowhere.
+        listen_addresses(&self.webrtc_address).unwrap_or_default()
+    }
+}
+
+fn listen_addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
+    const HOW: &str = "write an address like :8889, 127.0.0.1:8889 or [::1]:8889";
+    let (host, port) = text
+        .rsplit_once(':')
+        .ok_or_else(|| format!("lacks a port; {HOW}"))?;
+    let port: u16 = port
+        .parse()
+        .map_err(|_| format!("has no port from 0 to 65535; {HOW}"))?;
+    let ips: Vec<IpAddr> = match host {
+        "" | "*" => vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()],
+        "localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        _ => {
+            let ip = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+                Some(v6) => v6.parse::<Ipv6Addr>().map(IpAddr::from),
+                None => host.parse::<Ipv4Addr>().map(IpAddr::from),
+            };
+            vec![ip.map_err(|_| format!("has no IP address as its host; {HOW}"))?]
+        }
+    };
+    Ok(ips
+        .into_iter()
+        .map(|ip| SocketAddr::new(ip, port))
+        .collect())
+}
+
+fn address(text: &String) -> Result<(), String> {
+    listen_addresses(text)
+        .map(|_| ())
+        .map_err(|message| format!("{} {message}", problem::shown(text)))
+}
+
+fn no_empty(list: &Vec<String>) -> Result<(), String> {
+    if list.iter().any(|item| item.trim().is_empty()) {
+        Err("has an empty entry".into())
+    } else {
+        Ok(())
+    }
+}
+
+fn size_at_least_1k(size: &Size) -> Result<(), String> {
+    if size.0 < 1024 {
+        Err("must be at least 1K".into())
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

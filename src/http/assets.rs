@@ -1,0 +1,200 @@
+//! The files of src/web, as they are in the binary: hashed and compressed once,
+//! when the first of them is asked for.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::LazyLock;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY,
+};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use rust_embed::RustEmbed;
+use sha2::{Digest, Sha256};
+
+use super::accept;
+
+#[derive(RustEmbed)]
+#[folder = "src/web"]
+#[allow_missing = true]
+struct Files;
+
+/// An embedded file.
+pub struct Asset {
+    mime: &'static str,
+    plain: Bytes,
+    /// Where it is smaller by more than what the header costs.
+    gzip: Option<Bytes>,
+    /// A digest of the content, in hexadecimal.
+    tag: String,
+}
+
+static ASSETS: LazyLock<HashMap<String, Asset>> = LazyLock::new(|| {
+    Files::iter()
+        .filter_map(|name| {
+            let mime = mime(&name)?;
+            Some((
+                name.to_string(),
+                Asset::new(mime, Files::get(&name)?.data.into_owned()),
+            ))
+        })
+        .collect()
+});
+
+/// The file of that name below src/web, if it is one for browsers.
+pub fn find(name: &str) -> Option<&'static Asset> {
+    ASSETS.get(name)
+}
+
+/// The content type by the name's end; what is none of these (package.json,
+/// tests) is not served.
+fn mime(name: &str) -> Option<&'static str> {
+    if name.ends_with(".test.js") || name.split('/').any(|s| s == "node_modules") {
+        return None;
+    }
+    Some(match name.rsplit_once('.')?.1 {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" => "image/jpeg",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "webmanifest" => "application/manifest+json",
+        "txt" => "text/plain; charset=utf-8",
+        _ => return None,
+    })
+}
+
+impl Asset {
+    /// Hashes and compresses.
+    pub fn new(mime: &'static str, content: Vec<u8>) -> Asset {
+        let digest = Sha256::digest(&content);
+        let tag = digest.iter().take(12).map(|b| format!("{b:02x}")).collect();
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        let gzip = encoder
+            .write_all(&content)
+            .and_then(|()| encoder.finish())
+            .ok()
+            .filter(|packed| packed.len() + 64 < content.len())
+            .map(Bytes::from);
+        Asset {
+            mime,
+            plain: content.into(),
+            gzip,
+            tag,
+        }
+    }
+
+    /// Whether it is a page, which has routes of its own.
+    pub fn is_page(&self) -> bool {
+        self.mime.starts_with("text/html")
+    }
+
+    /// 200 with the content or 304, by what the client has and reads. `extra`
+    /// adds headers to either.
+    pub fn answer(
+        &self,
+        headers: &HeaderMap,
+        extra: impl FnOnce(&mut HttpResponseBuilder),
+    ) -> HttpResponse {
+        let packed = self.gzip.as_ref().filter(|_| accept::gzip(headers));
+        // A strong tag stands for the very bytes, so each encoding has its own.
+        let suffix = if packed.is_some() { "-gz" } else { "" };
+        let etag = format!("\"{}{suffix}\"", self.tag);
+        let known = accept::has(headers, &etag);
+        let status = if known {
+            StatusCode::NOT_MODIFIED
+        } else {
+            StatusCode::OK
+        };
+        let mut answer = HttpResponse::build(status);
+        answer
+            .insert_header((ETAG, etag))
+            .insert_header((CACHE_CONTROL, "no-cache"))
+            .append_header((VARY, "Accept-Encoding"));
+        extra(&mut answer);
+        if known {
+            return answer.finish();
+        }
+        answer.insert_header((CONTENT_TYPE, HeaderValue::from_static(self.mime)));
+        match packed {
+            Some(packed) => {
+                answer.insert_header((CONTENT_ENCODING, "gzip"));
+                answer.body(packed.clone())
+            }
+            None => answer.body(self.plain.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::MessageBody;
+    use actix_web::http::header::{ACCEPT_ENCODING, IF_NONE_MATCH};
+
+    use super::*;
+
+    #[test]
+    fn a_digest_names_the_very_bytes() {
+        let asset = Asset::new(
+            "text/css; charset=utf-8",
+            b"body { color: red }\n".repeat(100),
+        );
+        let mut headers = HeaderMap::new();
+        let plain = asset.answer(&headers, |_| {});
+        assert_eq!(plain.status(), 200);
+        assert_eq!(plain.headers().get(CACHE_CONTROL).unwrap(), "no-cache");
+        assert!(!plain.headers().contains_key(CONTENT_ENCODING));
+        let etag = plain.headers().get(ETAG).unwrap().clone();
+        assert_eq!(plain.into_body().try_into_bytes().unwrap().len(), 2000);
+
+        headers.insert(IF_NONE_MATCH, etag.clone());
+        let known = asset.answer(&headers, |_| {});
+        assert_eq!(known.status(), 304);
+        assert_eq!(known.headers().get(ETAG), Some(&etag));
+
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let packed = asset.answer(&headers, |_| {});
+        assert_eq!(packed.status(), 200, "another encoding has another tag");
+        assert_ne!(packed.headers().get(ETAG), Some(&etag));
+        assert_eq!(packed.headers().get(CONTENT_ENCODING).unwrap(), "gzip");
+        let body = packed.into_body().try_into_bytes().unwrap();
+        let mut text = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&body[..]), &mut text)
+            .unwrap();
+        assert_eq!(text.len(), 2000);
+    }
+
+    #[test]
+    fn small_files_are_not_packed() {
+        let asset = Asset::new("text/css; charset=utf-8", b"a{}".to_vec());
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        assert!(
+            !asset
+                .answer(&headers, |_| {})
+                .headers()
+                .contains_key(CONTENT_ENCODING)
+        );
+    }
+
+    #[test]
+    fn only_files_for_browsers_are_served() {
+        for name in [
+            "package.json",
+            "x",
+            "wall.test.js",
+            "node_modules/a/b.js",
+            "README.md",
+            ".x",
+        ] {
+            assert_eq!(mime(name), None, "{name}");
+        }
+        assert_eq!(mime("a.js"), Some("text/javascript; charset=utf-8"));
+    }
+}

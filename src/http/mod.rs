@@ -1,0 +1,35 @@
+//! HTTP: routes, rights, limits, WHEP and the page. Handlers hold no state; they
+//! ask the [`Gateway`] and wait.
+//!
+//! | file | what |
+//! |---|---|
+//! | `route` | what a URL means (pure) |
+//! | `client` | who the peer is, behind trusted proxies (pure) |
+//! | `credentials`, `password`, `auth` | who sent a request and what they may do |
+//! | `limits` | requests per address, sizes, times |
+//! | `accept` | media types, encodings, entity tags (pure) |
+//! | `whep`, `cors` | the WHEP resources |
+//! | `page`, `assets` | wall, player, embedded files |
+//! | `reply` | the shape of errors |
+//! | `server` | listeners, workers, dispatch |
+
+mod accept;
+mod assets;
+mod auth;
+mod client;
+mod cors;
+mod credentials;
+mod gateway;
+mod limits;
+mod page;
+mod password;
+mod reply;
+mod route;
+mod server;
+mod whep;
+
+pub use gateway::{Boxed, Gateway, Opened, Patch, Watch};
+pub use server::{Handle, bind, serve};
+
+#[cfg(test)]
+mod tests;

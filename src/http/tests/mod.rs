@@ -1,0 +1,280 @@
+//! The whole room in process, with a gateway that is no camera.
+
+mod page;
+mod session;
+mod socket;
+mod whep;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use actix_web::App;
+use actix_web::http::header::HeaderMap;
+use actix_web::http::{Method, StatusCode};
+use actix_web::test::{TestRequest, call_service, init_service};
+
+use super::gateway::{Boxed, Gateway, Opened, Patch, Watch};
+use super::server;
+use crate::config::{Action, Config, Permission, User};
+use crate::error::{Error, Kind, Result};
+use crate::path::status::{PathStatus, StateName};
+use crate::redact::Secret;
+
+pub(super) const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
+pub(super) const LINK: &str = "<stun:stun.example:3478>; rel=\"ice-server\"";
+
+/// A gateway whose paths behave by their names.
+pub(super) struct Fake {
+    pub config: Mutex<Arc<Config>>,
+    pub names: Vec<&'static str>,
+    pub ready: Mutex<bool>,
+    /// Requests for sessions that came through.
+    pub watched: Mutex<Vec<Watch>>,
+    /// Open sessions: secret to path.
+    pub sessions: Mutex<HashMap<String, String>>,
+    /// Preconditions of PATCHes that came through.
+    pub preconditions: Mutex<Vec<Option<String>>>,
+    /// How many requests for the path `stuck` were given up.
+    pub given_up: Arc<AtomicUsize>,
+    /// The names for which ICE servers were announced.
+    pub announced: Mutex<Vec<String>>,
+}
+
+/// Counts when a future is dropped.
+struct Guard(Arc<AtomicUsize>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Fake {
+    pub fn new(change: impl FnOnce(&mut Config)) -> Arc<Fake> {
+        let mut config = Config::default();
+        change(&mut config);
+        Arc::new(Fake {
+            config: Mutex::new(Arc::new(config)),
+            names: vec!["gate", "site/yard"],
+            ready: Mutex::new(true),
+            watched: Mutex::default(),
+            sessions: Mutex::default(),
+            preconditions: Mutex::default(),
+            given_up: Arc::default(),
+            announced: Mutex::default(),
+        })
+    }
+
+    fn known(&self, secret: &str, path: &str) -> Result<()> {
+        match self.sessions.lock().unwrap().get(secret) {
+            Some(of) if of == path => Ok(()),
+            _ => Err(Error::new(Kind::NotFound, "there is no such session")),
+        }
+    }
+}
+
+fn status(name: &str) -> PathStatus {
+    PathStatus {
+        name: name.into(),
+        conf_name: name.into(),
+        state: StateName::Live,
+        reason: None,
+        since: "2026-11-23T10:00:00Z".into(),
+        on_demand: false,
+        readers: 0,
+        tracks: vec![],
+    }
+}
+
+impl Gateway for Fake {
+    fn config(&self) -> Arc<Config> {
+        self.config.lock().unwrap().clone()
+    }
+
+    fn ready(&self) -> bool {
+        *self.ready.lock().unwrap()
+    }
+
+    fn statuses(&self) -> Boxed<'_, Vec<PathStatus>> {
+        Box::pin(async { self.names.iter().map(|n| status(n)).collect() })
+    }
+
+    fn status<'a>(&'a self, path: &'a str) -> Boxed<'a, Result<PathStatus>> {
+        Box::pin(async move {
+            if self.names.contains(&path) {
+                return Ok(status(path));
+            }
+            Err(Error::new(
+                Kind::NotFound,
+                format!("there is no path \"{path}\" <here>"),
+            ))
+        })
+    }
+
+    fn watch(&self, request: Watch) -> Boxed<'_, Result<Opened>> {
+        Box::pin(async move {
+            if !request.offer.starts_with("v=0") {
+                return Err(Error::new(
+                    Kind::BadRequest,
+                    "the offer does not start with v=0",
+                ));
+            }
+            match request.path.as_str() {
+                "empty" => {
+                    let error = Error::new(Kind::NotFound, "nothing is published on \"empty\"");
+                    return Err(error.retry_after(2));
+                }
+                "full" => {
+                    return Err(Error::new(Kind::Unavailable, "the path is full").retry_after(5));
+                }
+                "silent" => return Err(Error::new(Kind::GatewayTimeout, "the camera is silent")),
+                "stuck" => {
+                    let _guard = Guard(self.given_up.clone());
+                    std::future::pending().await
+                }
+                _ => {}
+            }
+            let mut sessions = self.sessions.lock().unwrap();
+            let secret = format!("s3cret-_{}", sessions.len());
+            sessions.insert(secret.clone(), request.path.clone());
+            self.watched.lock().unwrap().push(request);
+            Ok(Opened {
+                secret,
+                etag: "tag-1".into(),
+                answer: "v=0\r\n".into(),
+            })
+        })
+    }
+
+    fn patch<'a>(&'a self, patch: Patch<'a>) -> Boxed<'a, Result<()>> {
+        Box::pin(async move {
+            self.known(patch.secret, patch.path)?;
+            self.preconditions
+                .lock()
+                .unwrap()
+                .push(patch.if_match.map(str::to_string));
+            if patch
+                .if_match
+                .is_some_and(|t| t != "*" && t.split(',').all(|t| t != "tag-1"))
+            {
+                return Err(Error::new(
+                    Kind::PreconditionFailed,
+                    "the entity tag is stale",
+                ));
+            }
+            match patch.body {
+                "" => Err(Error::new(Kind::BadRequest, "the fragment is empty")),
+                "restart" => Err(Error::new(
+                    Kind::Unprocessable,
+                    "no ICE restart: join again",
+                )),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn delete<'a>(&'a self, path: &'a str, secret: &'a str) -> Boxed<'a, Result<()>> {
+        Box::pin(async move {
+            self.known(secret, path)?;
+            self.sessions.lock().unwrap().remove(secret);
+            Ok(())
+        })
+    }
+
+    fn ice_links(&self, user: &str) -> Vec<String> {
+        self.announced.lock().unwrap().push(user.into());
+        vec![
+            LINK.into(),
+            "<turn:turn.example>; rel=\"ice-server\"; username=\"u\"".into(),
+        ]
+    }
+}
+
+/// A user with a password who may read all paths.
+pub(super) fn bob() -> User {
+    User {
+        user: "bob".into(),
+        pass: Secret::from("s3cret"),
+        ips: vec![],
+        permissions: vec![Permission::everywhere(Action::Read)],
+    }
+}
+
+/// `Authorization` of [`bob`].
+pub(super) const BOB: (&str, &str) = ("authorization", "Basic Ym9iOnMzY3JldA==");
+
+/// An answer, read whole.
+pub(super) struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+    }
+
+    /// Asserts the shape of an error and returns its sentence.
+    pub fn error(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            "application/json",
+            "{}",
+            self.body
+        );
+        let json: serde_json::Value = serde_json::from_str(&self.body).unwrap();
+        assert_eq!(json["status"], "error");
+        let text = json["error"].as_str().unwrap().to_string();
+        assert!(text.len() > 5, "{text}");
+        text
+    }
+}
+
+/// One request to a server of `fake` (a new one: limits start at nothing).
+pub(super) async fn ask(
+    fake: &Arc<Fake>,
+    method: &str,
+    uri: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let mut answers = ask_many(fake, 1, method, uri, headers, body).await;
+    answers.pop().unwrap()
+}
+
+/// The same request several times to one server.
+pub(super) async fn ask_many(
+    fake: &Arc<Fake>,
+    times: usize,
+    method: &str,
+    uri: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Vec<Answer> {
+    let state = server::state(fake.clone());
+    let app = init_service(App::new().configure(server::configure(state))).await;
+    let mut answers = Vec::new();
+    for _ in 0..times {
+        let mut request = TestRequest::with_uri(uri)
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .peer_addr(SocketAddr::from(([192, 0, 2, 1], 4000)));
+        for header in headers {
+            request = request.append_header(*header);
+        }
+        if !body.is_empty() {
+            request = request.set_payload(body.to_string());
+        }
+        let response = call_service(&app, request.to_request()).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = actix_web::test::read_body(response).await;
+        answers.push(Answer {
+            status,
+            headers,
+            body: String::from_utf8_lossy(&body).into(),
+        });
+    }
+    answers
+}

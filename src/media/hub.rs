@@ -1,0 +1,586 @@
+//! The Hub: where a path's frames meet its readers.
+//!
+//! The source's streaming thread publishes access units; each reader takes them
+//! from a bounded queue of its own. A reader that does not keep up loses whole
+//! frames up to the next key frame, alone, counted. Readers belong to the Hub and
+//! not to the source: sources come and go (an *epoch* each), timestamps go on.
+//!
+//! Locking: one `std::sync::Mutex`, held for a few pointer moves, never across a
+//! GStreamer call and never across an await.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::media::codec::{Codec, Kind, Track};
+use crate::media::gop::{Cap, Gop, Start, Unit};
+use crate::media::rtp::{Frame, Span};
+use crate::media::timeline::Timeline;
+
+/// Most access units that wait for one reader: five seconds of 25 pictures and
+/// 50 audio packets a second, more than any pause that is not an outage.
+pub const QUEUE: usize = 384;
+
+/// All packets of one frame of one track, shared by every reader.
+#[derive(Debug)]
+pub struct AccessUnit {
+    /// Video or audio.
+    pub kind: Kind,
+    /// Whether decoding can start here.
+    pub key: bool,
+    /// The path's RTP timestamp, continuous across sources.
+    pub timestamp: u32,
+    /// Capture time, CLOCK_MONOTONIC, ns.
+    pub pts_ns: u64,
+    /// When the Hub got it.
+    pub arrived: Instant,
+    data: Vec<u8>,
+    packets: Vec<Span>,
+}
+
+impl AccessUnit {
+    /// How many packets it has.
+    pub fn packet_count(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// The payloads in order, each with whether it is the last one of the frame.
+    pub fn payloads(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        let last = self.packets.len().saturating_sub(1);
+        self.packets.iter().enumerate().map(move |(i, s)| {
+            let start = s.start as usize;
+            (&self.data[start..start + s.len as usize], i == last)
+        })
+    }
+}
+
+impl Unit for AccessUnit {
+    fn key(&self) -> bool {
+        self.key
+    }
+    fn bytes(&self) -> usize {
+        self.data.len()
+    }
+}
+
+/// Why a reader was sent away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The source came back with another codec, or with a track more.
+    CodecChanged,
+    /// The path was removed from the configuration, or renamed.
+    PathRemoved,
+    /// camgate is shutting down.
+    Shutdown,
+}
+
+impl std::fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            CloseReason::CodecChanged => "codec changed",
+            CloseReason::PathRemoved => "path removed",
+            CloseReason::Shutdown => "shutting down",
+        })
+    }
+}
+
+/// What a reader has got and lost, in access units.
+#[derive(Debug, Default)]
+pub struct ReaderStats {
+    /// Handed to the reader's queue.
+    pub queued: AtomicU64,
+    /// Thrown away because the queue was full, or while waiting for a key frame
+    /// after that.
+    pub dropped: AtomicU64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Hub {
+    inner: Mutex<Inner>,
+    readers: watch::Sender<usize>,
+    cap: Cap,
+    /// Access units that any reader lost.
+    pub dropped: AtomicU64,
+    /// Bytes of payload that came from the sources.
+    pub inbound_bytes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    epoch: u64,
+    tracks: Vec<Track>,
+    video: Option<Lane>,
+    audio: Option<Lane>,
+    readers: Vec<Reader>,
+    next_id: u64,
+}
+
+/// One track's state across sources.
+#[derive(Debug)]
+struct Lane {
+    codec: Codec,
+    timeline: Timeline,
+    gop: Option<Gop<AccessUnit>>,
+    /// The last unit that went out.
+    last: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    id: u64,
+    tx: Option<mpsc::Sender<Arc<AccessUnit>>>,
+    waiting_for_key: bool,
+    stats: Arc<ReaderStats>,
+    closed: watch::Sender<Option<CloseReason>>,
+}
+
+/// The right of one source to publish; ends when the next one begins.
+#[derive(Debug, Clone)]
+pub struct Feed {
+    hub: Arc<Hub>,
+    epoch: u64,
+}
+
+impl Hub {
+    /// A Hub without source and readers.
+    pub fn new(cap: Cap) -> Arc<Self> {
+        Arc::new(Hub {
+            inner: Mutex::new(Inner::default()),
+            readers: watch::Sender::new(0),
+            cap,
+            dropped: AtomicU64::new(0),
+            inbound_bytes: AtomicU64::new(0),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic under the lock leaves counters behind at worst: go on.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new source begins, with these tracks (also those that cannot be played).
+    /// Readers whose negotiated codecs it cannot serve are closed.
+    pub fn begin(self: &Arc<Self>, tracks: Vec<Track>) -> Feed {
+        let mut inner = self.lock();
+        let find = |kind| tracks.iter().map(|t| &t.codec).find(|c| c.kind() == kind && c.playable());
+        let changed = [Kind::Video, Kind::Audio].into_iter().any(|kind| {
+            match (inner.lane(kind).map(|l| &l.codec), find(kind)) {
+                (Some(old), Some(new)) => !old.compatible(new),
+                // A track appears beside another: who negotiated without it joins again.
+                (None, Some(_)) => inner.video.is_some() || inner.audio.is_some(),
+                // A track that is missing this time may come back: readers keep the other.
+                (_, None) => false,
+            }
+        });
+        for kind in [Kind::Video, Kind::Audio] {
+            let codec = find(kind).cloned();
+            let cap = self.cap;
+            let lane = inner.lane_mut(kind);
+            match (codec, lane.as_mut()) {
+                (Some(codec), Some(l)) if l.codec.compatible(&codec) => {
+                    l.codec = codec;
+                    l.timeline.begin();
+                    if let Some(g) = &mut l.gop {
+                        g.clear();
+                    }
+                }
+                (Some(codec), _) => *lane = Some(Lane::new(codec, cap)),
+                (None, _) if changed => *lane = None,
+                (None, Some(l)) => {
+                    if let Some(g) = &mut l.gop {
+                        g.clear();
+                    }
+                }
+                (None, None) => {}
+            }
+        }
+        if changed {
+            inner.close_all(CloseReason::CodecChanged);
+        }
+        for r in &mut inner.readers {
+            r.waiting_for_key = true;
+        }
+        inner.tracks = tracks;
+        inner.epoch += 1;
+        Feed { hub: self.clone(), epoch: inner.epoch }
+    }
+
+    /// The source is gone: nobody can start from what is cached, whoever watches
+    /// waits for the next key frame.
+    pub fn end(&self) {
+        let mut inner = self.lock();
+        inner.epoch += 1;
+        for kind in [Kind::Video, Kind::Audio] {
+            if let Some(Some(g)) = inner.lane_mut(kind).as_mut().map(|l| l.gop.as_mut()) {
+                g.clear();
+            }
+        }
+    }
+
+    /// What the source sends, playable or not.
+    pub fn tracks(&self) -> Vec<Track> {
+        self.lock().tracks.clone()
+    }
+
+    /// When the last unit of the track that has to flow (video where there is
+    /// one) arrived.
+    pub fn last_arrival(&self) -> Option<Instant> {
+        let inner = self.lock();
+        inner.video.as_ref().or(inner.audio.as_ref()).and_then(|l| l.last)
+    }
+
+    /// How many readers there are, as it changes.
+    pub fn readers(&self) -> watch::Receiver<usize> {
+        self.readers.subscribe()
+    }
+
+    /// Joins as a reader. Nothing flows before [`Subscription::play`].
+    pub fn subscribe(self: &Arc<Self>) -> Subscription {
+        let mut inner = self.lock();
+        inner.next_id += 1;
+        let id = inner.next_id;
+        let stats = Arc::new(ReaderStats::default());
+        let closed = watch::Sender::new(None);
+        let closed_rx = closed.subscribe();
+        inner.readers.push(Reader { id, tx: None, waiting_for_key: false, stats: stats.clone(), closed });
+        let tracks = inner.tracks.clone();
+        let n = inner.readers.len();
+        drop(inner);
+        self.readers.send_replace(n);
+        let (_, rx) = mpsc::channel(1);
+        Subscription { hub: self.clone(), id, rx, closed: closed_rx, tracks, stats }
+    }
+
+    /// Sends every reader away.
+    pub fn close_readers(&self, reason: CloseReason) {
+        self.lock().close_all(reason);
+    }
+
+    fn leave(&self, id: u64) {
+        let mut inner = self.lock();
+        inner.readers.retain(|r| r.id != id);
+        let n = inner.readers.len();
+        drop(inner);
+        self.readers.send_replace(n);
+    }
+}
+
+impl Lane {
+    fn new(codec: Codec, cap: Cap) -> Self {
+        Lane {
+            timeline: Timeline::new(codec.clock_rate()),
+            gop: (codec.kind() == Kind::Video).then(|| Gop::new(cap)),
+            codec,
+            last: None,
+        }
+    }
+}
+
+impl Inner {
+    fn lane(&self, kind: Kind) -> Option<&Lane> {
+        match kind {
+            Kind::Video => self.video.as_ref(),
+            Kind::Audio => self.audio.as_ref(),
+        }
+    }
+
+    fn lane_mut(&mut self, kind: Kind) -> &mut Option<Lane> {
+        match kind {
+            Kind::Video => &mut self.video,
+            Kind::Audio => &mut self.audio,
+        }
+    }
+
+    fn close_all(&mut self, reason: CloseReason) {
+        for r in &mut self.readers {
+            r.tx = None;
+            r.closed.send_if_modified(|c| c.is_none() && { *c = Some(reason); true });
+        }
+    }
+}
+
+impl Feed {
+    /// Publishes a frame of a track. Called on the source's streaming thread.
+    /// Returns whether readers can start now: a key frame (or, without video, any
+    /// audio) is there. `false` also for a source whose successor has begun.
+    pub fn publish(&self, kind: Kind, frame: Frame) -> bool {
+        let now = Instant::now();
+        self.hub.inbound_bytes.fetch_add(frame.data.len() as u64, Ordering::Relaxed);
+        let mut inner = self.hub.lock();
+        if inner.epoch != self.epoch {
+            return false;
+        }
+        let has_video = inner.video.is_some();
+        let Some(lane) = inner.lane_mut(kind).as_mut() else { return false };
+        let unit = Arc::new(AccessUnit {
+            kind,
+            key: frame.key,
+            timestamp: lane.timeline.map(frame.timestamp, frame.pts_ns),
+            pts_ns: frame.pts_ns,
+            arrived: now,
+            data: frame.data,
+            packets: frame.packets,
+        });
+        lane.last = Some(now);
+        let ready = match &mut lane.gop {
+            Some(gop) => {
+                gop.push(unit.clone());
+                gop.ready()
+            }
+            None => !has_video,
+        };
+        let mut dropped = 0;
+        for r in &mut inner.readers {
+            dropped += r.offer(&unit);
+        }
+        drop(inner);
+        if dropped > 0 {
+            self.hub.dropped.fetch_add(dropped, Ordering::Relaxed);
+        }
+        ready
+    }
+
+    /// The track's codec or picture size as now known from the stream itself.
+    pub fn refine(&self, kind: Kind, update: impl FnOnce(&mut Track)) {
+        let mut inner = self.hub.lock();
+        if inner.epoch != self.epoch {
+            return;
+        }
+        let track = inner.tracks.iter_mut().find(|t| t.codec.kind() == kind && t.codec.playable());
+        let Some(track) = track else { return };
+        update(track);
+        let codec = track.codec.clone();
+        if let Some(lane) = inner.lane_mut(kind) {
+            lane.codec = codec;
+        }
+    }
+}
+
+impl Reader {
+    /// Hands over a unit, or drops it; returns how many were dropped.
+    fn offer(&mut self, unit: &Arc<AccessUnit>) -> u64 {
+        let Some(tx) = &self.tx else { return 0 };
+        if unit.kind == Kind::Video && self.waiting_for_key {
+            if !unit.key {
+                self.stats.dropped.fetch_add(1, Ordering::Relaxed);
+                return 1;
+            }
+            self.waiting_for_key = false;
+        }
+        match tx.try_send(unit.clone()) {
+            Ok(()) => {
+                self.stats.queued.fetch_add(1, Ordering::Relaxed);
+                0
+            }
+            Err(_) => {
+                self.waiting_for_key |= unit.kind == Kind::Video;
+                self.stats.dropped.fetch_add(1, Ordering::Relaxed);
+                1
+            }
+        }
+    }
+}
+
+/// A reader's place at the Hub. Dropping it leaves.
+#[derive(Debug)]
+pub struct Subscription {
+    hub: Arc<Hub>,
+    id: u64,
+    rx: mpsc::Receiver<Arc<AccessUnit>>,
+    closed: watch::Receiver<Option<CloseReason>>,
+    tracks: Vec<Track>,
+    stats: Arc<ReaderStats>,
+}
+
+impl Subscription {
+    /// What the path sent when this reader joined, playable or not.
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// What this reader has got and lost.
+    pub fn stats(&self) -> &Arc<ReaderStats> {
+        &self.stats
+    }
+
+    /// Starts, or starts anew, from the last key frame: returns what to send
+    /// first; [`Subscription::next`] continues it without gap or duplicate.
+    pub fn play(&mut self) -> Start<AccessUnit> {
+        let (tx, rx) = mpsc::channel(QUEUE);
+        let mut inner = self.hub.lock();
+        let start = match inner.video.as_ref().and_then(|l| l.gop.as_ref()) {
+            Some(gop) => gop.start(),
+            None => Start { units: Vec::new(), continuous: true },
+        };
+        if let Some(r) = inner.readers.iter_mut().find(|r| r.id == self.id) {
+            r.waiting_for_key = !start.continuous;
+            r.tx = r.closed.borrow().is_none().then_some(tx);
+        }
+        drop(inner);
+        self.rx = rx;
+        start
+    }
+
+    /// The next unit; the error says why there are no more. Cancel safe.
+    pub async fn next(&mut self) -> Result<Arc<AccessUnit>, CloseReason> {
+        match self.rx.recv().await {
+            Some(unit) => Ok(unit),
+            None => Err(self.closed().await),
+        }
+    }
+
+    /// Resolves when the Hub sends this reader away.
+    pub async fn closed(&mut self) -> CloseReason {
+        match self.closed.wait_for(Option::is_some).await {
+            Ok(reason) => reason.unwrap_or(CloseReason::Shutdown),
+            Err(_) => CloseReason::Shutdown,
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.leave(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn track(codec: Codec) -> Track {
+        Track { codec, width: None, height: None, fps: None }
+    }
+    fn h264() -> Track {
+        track(Codec::H264 { profile_level_id: [0x42, 0xe0, 0x1f] })
+    }
+    fn frame(key: bool, n: u32) -> Frame {
+        Frame {
+            data: vec![n as u8; 10],
+            packets: vec![Span { start: 0, len: 4 }, Span { start: 4, len: 6 }],
+            timestamp: n * 3_600,
+            pts_ns: 1_000_000_000 + u64::from(n) * 40_000_000,
+            key,
+        }
+    }
+    fn numbers(units: &[Arc<AccessUnit>]) -> Vec<u8> {
+        units.iter().map(|u| u.data[0]).collect()
+    }
+    fn drain(s: &mut Subscription) -> Vec<u8> {
+        std::iter::from_fn(|| s.rx.try_recv().ok()).map(|u| u.data[0]).collect()
+    }
+
+    #[test]
+    fn a_late_reader_starts_at_the_key_frame_and_goes_on_without_a_gap() {
+        let hub = Hub::new(Cap::default());
+        let feed = hub.begin(vec![h264()]);
+        assert!(!feed.publish(Kind::Video, frame(false, 1)));
+        assert!(feed.publish(Kind::Video, frame(true, 2)));
+        feed.publish(Kind::Video, frame(false, 3));
+        let mut s = hub.subscribe();
+        let start = s.play();
+        feed.publish(Kind::Video, frame(false, 4));
+        assert_eq!((numbers(&start.units), drain(&mut s)), (vec![2, 3], vec![4]));
+        assert!(start.continuous);
+    }
+
+    #[test]
+    fn a_slow_reader_loses_whole_frames_up_to_the_next_key_and_nobody_else_does() {
+        let hub = Hub::new(Cap::default());
+        let feed = hub.begin(vec![h264()]);
+        feed.publish(Kind::Video, frame(true, 0));
+        let (mut slow, mut fast) = (hub.subscribe(), hub.subscribe());
+        slow.play();
+        fast.play();
+        let mut got = Vec::new();
+        for n in 0..QUEUE as u32 + 10 {
+            feed.publish(Kind::Video, frame(false, n % 200));
+            got.extend(drain(&mut fast));
+        }
+        assert_eq!(got.len(), QUEUE + 10);
+        assert_eq!(drain(&mut slow).len(), QUEUE);
+        feed.publish(Kind::Video, frame(false, 201));
+        feed.publish(Kind::Video, frame(true, 202));
+        feed.publish(Kind::Video, frame(false, 203));
+        assert_eq!(drain(&mut slow), [202, 203]);
+        assert_eq!(slow.stats.dropped.load(Ordering::Relaxed), 11);
+        assert_eq!(fast.stats.dropped.load(Ordering::Relaxed), 0);
+        assert_eq!(hub.dropped.load(Ordering::Relaxed), 11);
+    }
+
+    #[test]
+    fn readers_outlive_the_source_and_timestamps_go_on() {
+        let hub = Hub::new(Cap::default());
+        let feed = hub.begin(vec![h264()]);
+        feed.publish(Kind::Video, frame(true, 1));
+        let mut s = hub.subscribe();
+        s.play();
+        hub.end();
+        assert!(!feed.publish(Kind::Video, frame(true, 9)), "the old source is deaf");
+        let feed = hub.begin(vec![h264()]);
+        feed.publish(Kind::Video, frame(false, 10));
+        let mut again = frame(true, 50);
+        again.timestamp = 12345;
+        feed.publish(Kind::Video, again);
+        let unit = s.rx.try_recv().unwrap();
+        assert!(unit.key, "a delta of the new source is of no use to the old decoder");
+        assert_eq!(unit.timestamp, ((1_000u64 + 50 * 40) * 90) as u32);
+        assert!(s.rx.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn another_codec_closes_the_readers_with_the_reason() {
+        let hub = Hub::new(Cap::default());
+        hub.begin(vec![h264()]);
+        let mut s = hub.subscribe();
+        s.play();
+        hub.begin(vec![track(Codec::H265 { profile_id: 1, tier_flag: 0, level_id: 93 })]);
+        assert_eq!(s.next().await.unwrap_err(), CloseReason::CodecChanged);
+    }
+
+    #[tokio::test]
+    async fn audio_that_appears_closes_them_audio_that_goes_does_not() {
+        let hub = Hub::new(Cap::default());
+        hub.begin(vec![h264(), track(Codec::Pcma)]);
+        let mut s = hub.subscribe();
+        s.play();
+        let feed = hub.begin(vec![h264()]);
+        feed.publish(Kind::Video, frame(true, 1));
+        assert!(s.next().await.unwrap().key);
+        hub.begin(vec![h264(), track(Codec::Opus { channels: 2 })]);
+        assert_eq!(s.next().await.unwrap_err(), CloseReason::CodecChanged);
+    }
+
+    #[test]
+    fn readers_are_counted_and_leave_by_dropping() {
+        let hub = Hub::new(Cap::default());
+        let count = hub.readers();
+        let s = hub.subscribe();
+        let t = hub.subscribe();
+        assert_eq!(*count.borrow(), 2);
+        drop(s);
+        drop(t);
+        assert_eq!(*count.borrow(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_closed_reader_cannot_play_again() {
+        let hub = Hub::new(Cap::default());
+        let feed = hub.begin(vec![h264()]);
+        feed.publish(Kind::Video, frame(true, 1));
+        let mut s = hub.subscribe();
+        hub.close_readers(CloseReason::PathRemoved);
+        s.play();
+        assert_eq!(s.next().await.unwrap_err(), CloseReason::PathRemoved);
+    }
+
+    #[test]
+    fn audio_without_video_is_ready_at_once() {
+        let hub = Hub::new(Cap::default());
+        let feed = hub.begin(vec![track(Codec::Pcmu)]);
+        assert!(feed.publish(Kind::Audio, frame(true, 1)));
+    }
+}

@@ -1,0 +1,15 @@
+//! The way of a frame: templates, source pipelines, the Hub.
+//!
+//! A source pipeline (GStreamer) ends in appsinks that hand RTP packets to the
+//! [`hub::Hub`] as whole access units. [`rtp`], [`timeline`] and [`gop`] are pure.
+
+pub mod analysis;
+pub mod codec;
+pub mod gop;
+pub mod hub;
+pub mod pipeline;
+pub mod rtp;
+pub mod sdp;
+pub mod source;
+pub mod template;
+pub mod timeline;

@@ -1,0 +1,156 @@
+//! What a camera's SDP says, as camgate reads it.
+//!
+//! Only what decides which template, which streams and which tracks: the packets
+//! themselves have the last word (a camera's SDP may carry a wrong SPS).
+
+use gstreamer_sdp::{SDPMediaRef, SDPMessageRef};
+
+use crate::media::codec::{Codec, Kind, Track};
+
+/// One stream of a camera, in the order of its SDP.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stream {
+    /// `m=video` or `m=audio`; others (ONVIF metadata) are `None`.
+    pub kind: Option<Kind>,
+    /// The codec; `Codec::Other` when we cannot hand it on.
+    pub codec: Codec,
+}
+
+/// Reads every media section of the message.
+pub fn streams(sdp: &SDPMessageRef) -> Vec<Stream> {
+    sdp.medias().map(stream).collect()
+}
+
+/// The tracks of the path: the first video and the first audio that can be
+/// played, and what cannot be played where there is nothing better.
+pub fn tracks(streams: &[Stream]) -> Vec<Track> {
+    [Kind::Video, Kind::Audio]
+        .into_iter()
+        .filter_map(|kind| {
+            let of_kind = || streams.iter().filter(move |s| s.kind == Some(kind));
+            of_kind().find(|s| s.codec.playable()).or_else(|| of_kind().next())
+        })
+        .map(|s| Track { codec: s.codec.clone(), width: None, height: None, fps: None })
+        .collect()
+}
+
+fn stream(media: &SDPMediaRef) -> Stream {
+    let kind = match media.media() {
+        Some("video") => Some(Kind::Video),
+        Some("audio") => Some(Kind::Audio),
+        _ => None,
+    };
+    let format = media.format(0).unwrap_or_default();
+    let of_format = |key: &str| {
+        media.attributes().filter(|a| a.key() == key).find_map(|a| {
+            let (pt, rest) = a.value()?.trim().split_once(char::is_whitespace)?;
+            (pt == format).then(|| rest.trim().to_owned())
+        })
+    };
+    let rtpmap = of_format("rtpmap").unwrap_or_else(|| static_rtpmap(format).to_owned());
+    let fmtp = of_format("fmtp").unwrap_or_default();
+    Stream { kind, codec: codec(kind.unwrap_or(Kind::Video), &rtpmap, &fmtp) }
+}
+
+/// RFC 3551 §6: the payload types that need no rtpmap.
+fn static_rtpmap(pt: &str) -> &'static str {
+    match pt {
+        "0" => "PCMU/8000",
+        "8" => "PCMA/8000",
+        "14" => "MPA/90000",
+        "26" => "JPEG/90000",
+        _ => "unknown/90000",
+    }
+}
+
+fn codec(kind: Kind, rtpmap: &str, fmtp: &str) -> Codec {
+    let mut parts = rtpmap.split('/');
+    let name = parts.next().unwrap_or_default().trim();
+    let rate: u32 = parts.next().and_then(|r| r.trim().parse().ok()).unwrap_or(0);
+    let channels: u8 = parts.next().and_then(|c| c.trim().parse().ok()).unwrap_or(1);
+    let param = |key: &str| {
+        fmtp.split(';').find_map(|p| {
+            let (k, v) = p.split_once('=')?;
+            k.trim().eq_ignore_ascii_case(key).then(|| v.trim())
+        })
+    };
+    let number = |key: &str, default: u8| param(key).and_then(|v| v.parse().ok()).unwrap_or(default);
+    match (kind, name.to_ascii_uppercase().as_str()) {
+        (Kind::Video, "H264") => Codec::H264 {
+            profile_level_id: param("profile-level-id").and_then(hex3).unwrap_or([0x42, 0xe0, 0x1f]),
+        },
+        (Kind::Video, "H265") => Codec::H265 {
+            profile_id: number("profile-id", 1),
+            tier_flag: number("tier-flag", 0),
+            level_id: number("level-id", 93),
+        },
+        (Kind::Audio, "OPUS") => {
+            Codec::Opus { channels: if param("sprop-stereo") == Some("0") { 1 } else { channels.clamp(1, 2) } }
+        }
+        // Wideband or stereo G.711 exists; browsers know only 8 kHz mono.
+        (Kind::Audio, "PCMU") if rate == 8_000 && channels == 1 => Codec::Pcmu,
+        (Kind::Audio, "PCMA") if rate == 8_000 && channels == 1 => Codec::Pcma,
+        (Kind::Audio, "MPEG4-GENERIC" | "MP4A-LATM") => Codec::Other { kind, name: "AAC".into() },
+        (_, upper) => Codec::Other { kind, name: upper.chars().filter(char::is_ascii_graphic).take(32).collect() },
+    }
+}
+
+/// The three bytes of `profile-level-id`.
+pub fn hex3(hex: &str) -> Option<[u8; 3]> {
+    if hex.len() != 6 || !hex.is_ascii() {
+        return None;
+    }
+    let byte = |i: usize| u8::from_str_radix(&hex[i..i + 2], 16).ok();
+    Some([byte(0)?, byte(2)?, byte(4)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gstreamer_sdp::SDPMessage;
+
+    fn of(sections: &str) -> Vec<Stream> {
+        gstreamer::init().unwrap();
+        let text = format!("v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n{}", sections.replace('\n', "\r\n"));
+        streams(&SDPMessage::parse_buffer(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_usual_camera() {
+        let s = of("m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1; profile-level-id=640028; sprop-parameter-sets=Z2QAKA==,aO4=\nm=audio 0 RTP/AVP 8\nm=application 0 RTP/AVP 107\na=rtpmap:107 vnd.onvif.metadata/90000\n");
+        assert_eq!(s[0].codec, Codec::H264 { profile_level_id: [0x64, 0, 0x28] });
+        assert_eq!((s[1].kind, &s[1].codec), (Some(Kind::Audio), &Codec::Pcma));
+        assert_eq!(s[2].kind, None);
+        assert_eq!(tracks(&s).len(), 2);
+    }
+
+    #[test]
+    fn aac_is_recognised_in_both_of_its_formats_and_not_playable() {
+        for name in ["mpeg4-generic/16000/1", "MP4A-LATM/48000/2"] {
+            let s = of(&format!("m=audio 0 RTP/AVP 97\na=rtpmap:97 {name}\n"));
+            assert_eq!((s[0].codec.label(), s[0].codec.playable()), ("AAC", false));
+        }
+    }
+
+    #[test]
+    fn the_first_playable_stream_of_a_kind_wins() {
+        let s = of("m=video 0 RTP/AVP 26\nm=video 0 RTP/AVP 97\na=rtpmap:97 h265/90000\nm=audio 0 RTP/AVP 98\na=rtpmap:98 G726-32/8000\nm=audio 0 RTP/AVP 0\n");
+        let t = tracks(&s);
+        assert_eq!(t[0].codec, Codec::H265 { profile_id: 1, tier_flag: 0, level_id: 93 });
+        assert_eq!(t[1].codec, Codec::Pcmu);
+    }
+
+    #[test]
+    fn what_no_browser_plays_is_named() {
+        let s = of("m=video 0 RTP/AVP 26\nm=audio 0 RTP/AVP 0\na=rtpmap:0 PCMU/16000\n");
+        assert_eq!(s.iter().map(|s| (s.codec.label(), s.codec.playable())).collect::<Vec<_>>(), [("JPEG", false), ("PCMU", false)]);
+    }
+
+    #[test]
+    fn profile_level_ids() {
+        assert_eq!(hex3("42e01f"), Some([0x42, 0xe0, 0x1f]));
+        for bad in ["", "42e01", "42e01fa", "zz0011", "42e0é"] {
+            assert_eq!(hex3(bad), None);
+        }
+    }
+}

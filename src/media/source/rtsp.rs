@@ -1,0 +1,345 @@
+//! A camera over RTSP: one connection, from whose SDP the template is chosen.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer_app as gst_app;
+use gstreamer_sdp as gst_sdp;
+use gst::glib;
+use gst::prelude::*;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::config::{RtspUrl, Transport};
+use crate::media::codec::Kind;
+use crate::media::hub::Hub;
+use crate::media::pipeline::Pipeline;
+use crate::media::sdp::{self, Stream};
+use crate::media::source::sink::{self, Link};
+use crate::media::source::{Event, Failure, FailureKind, Hints, Spec};
+use crate::media::template::{self, Template};
+
+/// Between two keep-alives on interleaved TCP. Cameras end sessions after 10 s at
+/// the shortest; 60 s is usual.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// What the callbacks of one attempt decide and share.
+struct Attempt {
+    link: Arc<Link>,
+    own: Option<Template>,
+    hints: Hints,
+    anonymous: bool,
+    tcp_only: bool,
+    automatic: bool,
+    playing: Mutex<Option<Choice>>,
+    failed: AtomicBool,
+}
+
+/// What the SDP called for.
+#[derive(Clone)]
+struct Choice {
+    template: Template,
+    streams: Vec<Stream>,
+    selected: Vec<usize>,
+}
+
+/// The properties of `src` for this camera, as the launch line shows them. The
+/// password is left out unless asked for.
+pub fn properties(
+    url: &RtspUrl,
+    transport: Transport,
+    hints: Hints,
+    read_timeout: Duration,
+    credentials: bool,
+) -> Vec<(String, String)> {
+    let us = read_timeout.as_micros().to_string();
+    let (protocols, udp) = protocols(transport, hints);
+    let mut out = vec![
+        ("location".to_owned(), url.location()),
+        ("protocols".to_owned(), protocols.to_owned()),
+        ("timeout".to_owned(), us.clone()),
+        ("tcp-timeout".to_owned(), us),
+    ];
+    if udp {
+        // Reordering needs time, and receiver reports keep UDP cameras and NATs open;
+        // over TCP reports make frames late (GStreamer reference, rtspsrc).
+        out.push(("latency".to_owned(), "100".to_owned()));
+        out.push(("do-rtcp".to_owned(), "true".to_owned()));
+    }
+    if let Some(user) = &url.user {
+        out.push(("user-id".to_owned(), if credentials { user.clone() } else { "***".to_owned() }));
+    }
+    if let Some(password) = &url.password {
+        out.push(("user-pw".to_owned(), if credentials { password.expose().to_owned() } else { "***".to_owned() }));
+    }
+    out
+}
+
+/// What rtspsrc may try, and whether that is UDP. `automatic` begins with TCP,
+/// which passes firewalls and containers and loses nothing, and turns to UDP when
+/// the camera refuses TCP.
+fn protocols(transport: Transport, hints: Hints) -> (&'static str, bool) {
+    match transport {
+        Transport::Tcp => ("tcp", false),
+        Transport::Udp => ("udp", true),
+        Transport::Multicast => ("udp-mcast", true),
+        Transport::Automatic if hints.udp => ("udp+udp-mcast", true),
+        Transport::Automatic => ("tcp", false),
+    }
+}
+
+/// Builds the pipeline of an attempt, in NULL, and its keep-alive.
+pub fn build(
+    spec: &Spec,
+    url: &RtspUrl,
+    transport: Transport,
+    fingerprint: Option<&str>,
+    hub: &Arc<Hub>,
+    events: mpsc::Sender<Event>,
+) -> Result<(Pipeline, Option<JoinHandle<()>>), Failure> {
+    let own = spec.template.as_deref().map(Template::load_file).transpose()?;
+    let head = match &own {
+        Some(t) if t.branches.is_empty() => {
+            return Err(Failure::new(
+                FailureKind::Template,
+                format!("{}: a template for a camera begins with \"rtspsrc name=src\" and has branches on \"src.\"", t.name),
+            ));
+        }
+        Some(t) => t.head.clone(),
+        None => Template::load_builtin(template::for_camera(None))?.head,
+    };
+    let src = template::instantiate(&spec.path, &head)?;
+    for (key, value) in properties(url, transport, spec.hints, spec.read_timeout, true) {
+        src.set_property_from_str(&key, &value);
+    }
+    src.set_property("user-agent", concat!("camgate/", env!("CARGO_PKG_VERSION")));
+    if url.tls {
+        check_certificate(&src, fingerprint);
+    }
+    let pipeline = gst::Pipeline::new();
+    pipeline.add(&src).map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
+    let (_, udp) = protocols(transport, spec.hints);
+    let attempt = Arc::new(Attempt {
+        link: Link::new(hub, events),
+        own,
+        hints: spec.hints,
+        anonymous: url.user.is_none(),
+        tcp_only: !udp,
+        automatic: transport == Transport::Automatic,
+        playing: Mutex::new(None),
+        failed: AtomicBool::new(false),
+    });
+    connect(&src, &pipeline, &attempt);
+    let keep_alive = (!udp && gst::version() < (1, 26, 7, 0)).then(|| tokio::spawn(keep_alive(src.downgrade())));
+    let on_message = attempt.clone();
+    Ok((Pipeline::new(pipeline, &spec.path, move |m| on_message.message(m)), keep_alive))
+}
+
+/// rtspsrc sends no keep-alive on interleaved TCP before 1.26.7; cameras then end
+/// the session after its timeout. A question for any parameter keeps it alive,
+/// whatever the camera thinks of the parameter.
+async fn keep_alive(src: glib::WeakRef<gst::Element>) {
+    let mut tick = tokio::time::interval(KEEP_ALIVE);
+    tick.tick().await;
+    loop {
+        tick.tick().await;
+        let Some(src) = src.upgrade() else { return };
+        // The signal only queues the request for rtspsrc's own thread.
+        let promise = gst::Promise::new();
+        src.emit_by_name::<bool>("get-parameter", &[&"keep-alive", &None::<&str>, &promise]);
+    }
+}
+
+fn connect(src: &gst::Element, pipeline: &gst::Pipeline, attempt: &Arc<Attempt>) {
+    let on_sdp = attempt.clone();
+    src.connect("on-sdp", false, move |args| {
+        if let Some(message) = args.get(1).and_then(|v| v.get::<gst_sdp::SDPMessage>().ok()) {
+            on_sdp.described(&message);
+        }
+        None
+    });
+    let on_select = attempt.clone();
+    src.connect("select-stream", false, move |args| {
+        let number = args.get(1).and_then(|v| v.get::<u32>().ok()).unwrap_or(u32::MAX);
+        Some(on_select.selects(number as usize).to_value())
+    });
+    let (on_pad, weak) = (attempt.clone(), pipeline.downgrade());
+    src.connect_pad_added(move |_, pad| {
+        if let Some(pipeline) = weak.upgrade() {
+            on_pad.stream(&pipeline, pad);
+        }
+    });
+}
+
+impl Attempt {
+    fn fail(&self, failure: Failure) {
+        if !self.failed.swap(true, Ordering::Relaxed) {
+            self.link.tell(Event::Failed(failure));
+        }
+    }
+
+    fn choice(&self) -> Option<Choice> {
+        self.playing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The camera's SDP is here: choose the template and the streams.
+    fn described(&self, message: &gst_sdp::SDPMessage) {
+        let streams = sdp::streams(message);
+        let usable = |kind: Kind| streams.iter().position(|s| s.kind == Some(kind) && s.codec.playable());
+        let video = usable(Kind::Video);
+        let audio = usable(Kind::Audio).filter(|_| !self.hints.no_audio);
+        let mut tracks = sdp::tracks(&streams);
+        if self.hints.no_audio {
+            tracks.retain(|t| t.codec.kind() == Kind::Video || !t.codec.playable());
+        }
+        let selected: Vec<usize> = video.into_iter().chain(audio).collect();
+        if selected.is_empty() {
+            let names: Vec<&str> = streams.iter().filter(|s| s.kind.is_some()).map(|s| s.codec.label()).collect();
+            let what = if names.is_empty() { "no video and no audio".to_owned() } else { names.join(", ") };
+            self.link.describe(tracks);
+            return self.fail(Failure::new(
+                FailureKind::Unplayable,
+                format!("camera sends {what}: set it to H.264 or H.265"),
+            ));
+        }
+        let template = match &self.own {
+            Some(t) => Ok(t.clone()),
+            None => Template::load_builtin(template::for_camera(video.and_then(|i| streams.get(i)).map(|s| &s.codec))),
+        };
+        match template {
+            Ok(template) => {
+                *self.playing.lock().unwrap_or_else(PoisonError::into_inner) = Some(Choice { template, streams, selected });
+                self.link.describe(tracks);
+            }
+            Err(e) => self.fail(e.into()),
+        }
+    }
+
+    fn selects(&self, number: usize) -> bool {
+        self.choice().is_some_and(|c| c.selected.contains(&number))
+    }
+
+    /// A stream begins: give it its branch.
+    fn stream(&self, pipeline: &gst::Pipeline, pad: &gst::Pad) {
+        let Some(choice) = self.choice() else { return };
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let Some(branch) = choice.template.branch_for(&caps) else {
+            tracing::debug!(%caps, "no branch for a stream of the camera");
+            return;
+        };
+        if let Err(failure) = self.add_branch(pipeline, pad, branch, &choice) {
+            self.fail(failure);
+        }
+    }
+
+    fn add_branch(&self, pipeline: &gst::Pipeline, pad: &gst::Pad, branch: &template::Branch, choice: &Choice) -> Result<(), Failure> {
+        let internal = |e: &dyn std::fmt::Display| Failure::new(FailureKind::Internal, e.to_string());
+        let bin = branch.instantiate(&choice.template.name)?;
+        let kind = branch.sink();
+        let codec = choice
+            .selected
+            .iter()
+            .filter_map(|i| choice.streams.get(*i))
+            .map(|s| &s.codec)
+            .find(|c| Some(c.kind()) == kind);
+        if let (Some(kind), Some(codec)) = (kind, codec) {
+            let name = match kind {
+                Kind::Video => template::VIDEO_SINK,
+                Kind::Audio => template::AUDIO_SINK,
+            };
+            let sink = bin.by_name(name).and_then(|e| e.downcast::<gst_app::AppSink>().ok());
+            let sink = sink.ok_or_else(|| Failure::new(FailureKind::Template, format!("\"{name}\" is no appsink")))?;
+            let parse = (kind == Kind::Video).then(|| bin.by_name("parse")).flatten();
+            sink::attach(&sink, codec.clone(), parse, self.link.clone());
+        }
+        pipeline.add(&bin).map_err(|e| internal(&e))?;
+        bin.sync_state_with_parent().map_err(|e| internal(&e))?;
+        let target = bin.static_pad("sink").ok_or_else(|| internal(&"branch without sink pad"))?;
+        pad.link(&target).map_err(|e| internal(&e))?;
+        Ok(())
+    }
+
+    /// A message on the bus. Runs on GStreamer's threads.
+    fn message(&self, message: &gst::Message) {
+        match message.view() {
+            gst::MessageView::Error(e) => self.error(e),
+            // A camera that goes away shows as the end of the stream, not as an error.
+            gst::MessageView::Eos(_) => self.fail(Failure::new(FailureKind::Lost, "camera ended the stream")),
+            _ => {}
+        }
+    }
+
+    fn error(&self, e: &gst::message::Error) {
+        let mut failure = Failure::from_bus(e, self.anonymous);
+        let text = e.debug().unwrap_or_default().to_string();
+        let described: Option<Choice> = self.choice();
+        let refused_transport = text.contains("461")
+            || text.to_ascii_lowercase().contains("unsupported transport")
+            || e.error().to_string().contains("transport");
+        match described {
+            Some(_) if failure.kind == FailureKind::Unauthorized => {}
+            Some(c) if c.selected.len() > 1 && !self.hints.no_audio && !refused_transport && !self.link.is_ready() => {
+                // Refused in SETUP, and there is an audio track to do without.
+                failure = failure.instead(Hints { no_audio: true, ..self.hints });
+            }
+            Some(_) if refused_transport && self.automatic && self.tcp_only && !self.hints.udp => {
+                failure.reason = "camera refuses RTSP over TCP (461)".into();
+                failure = failure.instead(Hints { udp: true, ..self.hints });
+            }
+            Some(_) if refused_transport => {
+                failure.kind = FailureKind::Refused;
+                failure.reason = "camera refuses this transport (461): set rtspTransport to another one".into();
+            }
+            _ => {}
+        }
+        tracing::debug!(reason = %failure.reason, debug = %crate::redact::text(&text), "camera error");
+        self.fail(failure);
+    }
+}
+
+/// TLS: with a fingerprint the certificate must be that one and nothing else is
+/// asked of it (cameras sign their own); without, it must be valid.
+fn check_certificate(src: &gst::Element, fingerprint: Option<&str>) {
+    let Some(wanted) = fingerprint.map(str::to_owned) else { return };
+    // Every flag set: validation fails, and the signal decides.
+    src.connect("accept-certificate", false, move |args| {
+        let der = args
+            .get(2)
+            .and_then(|v| v.get::<glib::Object>().ok())
+            .and_then(|c| c.property::<Option<glib::ByteArray>>("certificate"));
+        let accepted = der.is_some_and(|der| {
+            let hex: String = Sha256::digest(&*der).iter().map(|b| format!("{b:02x}")).collect();
+            hex == wanted
+        });
+        Some(accepted.to_value())
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::codec::Codec;
+
+    #[test]
+    fn automatic_begins_with_tcp_and_turns_to_udp() {
+        let plain = Hints::default();
+        assert_eq!(protocols(Transport::Automatic, plain), ("tcp", false));
+        assert_eq!(protocols(Transport::Automatic, Hints { udp: true, ..plain }), ("udp+udp-mcast", true));
+        assert_eq!(protocols(Transport::Tcp, Hints { udp: true, ..plain }), ("tcp", false));
+    }
+
+    #[test]
+    fn a_codec_has_a_branch_in_the_template_chosen_for_it() {
+        gst::init().unwrap();
+        for codec in [
+            Codec::H264 { profile_level_id: [0x42, 0xe0, 0x1f] },
+            Codec::H265 { profile_id: 1, tier_flag: 0, level_id: 93 },
+        ] {
+            let t = Template::load_builtin(template::for_camera(Some(&codec))).unwrap();
+            assert!(t.branch_for_codec(&codec).is_some());
+        }
+    }
+}

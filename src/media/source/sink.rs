@@ -1,0 +1,154 @@
+//! The end of a source pipeline: an appsink whose packets become access units in
+//! the Hub. Runs on the source's streaming threads; allocates once per frame.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use gstreamer as gst;
+use gstreamer_app as gst_app;
+use gst::prelude::*;
+use tokio::sync::mpsc;
+
+use crate::media::codec::{Codec, Kind, Track};
+use crate::media::hub::{Feed, Hub};
+use crate::media::rtp::{self, Assembler};
+use crate::media::sdp;
+use crate::media::source::Event;
+
+/// What the callbacks of one attempt share.
+#[derive(Debug)]
+pub struct Link {
+    pub hub: Arc<Hub>,
+    pub feed: OnceLock<Feed>,
+    pub events: mpsc::Sender<Event>,
+    ready: AtomicBool,
+}
+
+impl Link {
+    pub fn new(hub: &Arc<Hub>, events: mpsc::Sender<Event>) -> Arc<Self> {
+        Arc::new(Link { hub: hub.clone(), feed: OnceLock::new(), events, ready: AtomicBool::new(false) })
+    }
+
+    /// Tells the path; a full channel loses what nobody would read.
+    pub fn tell(&self, event: Event) {
+        let _ = self.events.try_send(event);
+    }
+
+    /// Whether readers could start from this attempt.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// The camera described itself: a new epoch of the Hub begins.
+    pub fn describe(&self, tracks: Vec<Track>) {
+        let feed = self.hub.begin(tracks.clone());
+        let _ = self.feed.set(feed);
+        self.tell(Event::Tracks(tracks));
+    }
+}
+
+/// Connects the appsink to the Hub. `codec` is what the SDP or the caps said;
+/// the stream's own parameters refine it. `parse` is the element whose source
+/// caps tell the picture's size, where there is one.
+pub fn attach(sink: &gst_app::AppSink, codec: Codec, parse: Option<gst::Element>, link: Arc<Link>) {
+    let mut state = State { link, codec, parse, caps: None, assembler: Assembler::default() };
+    sink.set_callbacks(
+        gst_app::AppSinkCallbacks::builder()
+            .new_sample(move |sink| {
+                let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                state.take(sink, &sample);
+                // Always Ok: nothing behind the sink can fail the source.
+                Ok(gst::FlowSuccess::Ok)
+            })
+            .build(),
+    );
+}
+
+struct State {
+    link: Arc<Link>,
+    codec: Codec,
+    parse: Option<gst::Element>,
+    caps: Option<gst::Caps>,
+    assembler: Assembler,
+}
+
+impl State {
+    fn take(&mut self, sink: &gst_app::AppSink, sample: &gst::Sample) {
+        let link = self.link.clone();
+        let Some(feed) = link.feed.get() else { return };
+        if self.caps.as_deref() != sample.caps() {
+            self.caps = sample.caps_owned();
+            self.refine(feed);
+        }
+        let base = sink.base_time().map_or(0, gst::ClockTime::nseconds);
+        let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
+        let kind = self.codec.kind();
+        let (codec, assembler) = (&self.codec, &mut self.assembler);
+        let mut one = |buffer: &gst::BufferRef| {
+            let Ok(map) = buffer.map_readable() else { return };
+            let Some(packet) = rtp::parse(&map) else { return };
+            let time = buffer.pts().and_then(|pts| segment.map_or(Some(pts), |s| s.to_running_time(pts)));
+            // Without a timestamp the moment of arrival is the best guess.
+            let pts = time.map_or_else(now_ns, |t| base + t.nseconds());
+            assembler.push(codec, packet, pts, |frame| {
+                if feed.publish(kind, frame) && !link.ready.swap(true, Ordering::Relaxed) {
+                    link.tell(Event::Ready);
+                }
+            });
+        };
+        if let Some(list) = sample.buffer_list() {
+            list.iter().for_each(&mut one);
+        } else if let Some(buffer) = sample.buffer() {
+            one(buffer);
+        }
+    }
+
+    /// New caps: the profile from the packets' caps, the size from the parser's.
+    fn refine(&mut self, feed: &Feed) {
+        let rtp_caps = self.caps.as_ref().and_then(|c| c.structure(0).map(ToOwned::to_owned));
+        let raw = self
+            .parse
+            .as_ref()
+            .and_then(|p| p.static_pad("src"))
+            .and_then(|p| p.current_caps())
+            .and_then(|c| c.structure(0).map(ToOwned::to_owned));
+        if let (Codec::H264 { profile_level_id }, Some(s)) = (&mut self.codec, &rtp_caps)
+            && let Some(id) = s.get::<&str>("profile-level-id").ok().and_then(sdp::hex3)
+        {
+            *profile_level_id = id;
+        }
+        if let (Codec::H265 { profile_id, tier_flag, level_id }, Some(s)) = (&mut self.codec, &rtp_caps) {
+            let number = |key: &str| s.get::<&str>(key).ok().and_then(|v| v.parse::<u8>().ok());
+            *profile_id = number("profile-id").unwrap_or(*profile_id);
+            *tier_flag = number("tier-flag").unwrap_or(*tier_flag);
+            *level_id = number("level-id").unwrap_or(*level_id);
+        }
+        let codec = self.codec.clone();
+        feed.refine(codec.kind(), |track| {
+            track.codec = codec;
+            if let Some(s) = raw {
+                track.width = s.get::<i32>("width").ok().and_then(|w| u32::try_from(w).ok());
+                track.height = s.get::<i32>("height").ok().and_then(|h| u32::try_from(h).ok());
+                track.fps = s
+                    .get::<gst::Fraction>("framerate")
+                    .ok()
+                    .filter(|f| f.numer() > 0 && f.denom() > 0)
+                    .map(|f| f64::from(f.numer()) / f64::from(f.denom()));
+            }
+        });
+    }
+}
+
+/// CLOCK_MONOTONIC in ns, the clock of every pipeline here.
+fn now_ns() -> u64 {
+    gst::SystemClock::obtain().time().nseconds()
+}
+
+/// The kind of packets an appsink's name stands for.
+pub fn kind_of(name: &str) -> Option<Kind> {
+    match name {
+        crate::media::template::VIDEO_SINK => Some(Kind::Video),
+        crate::media::template::AUDIO_SINK => Some(Kind::Audio),
+        _ => None,
+    }
+}

@@ -1,0 +1,247 @@
+//! Every path by name, and the configuration they stem from.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+
+use crate::config::{self, Config};
+use crate::error::{Error, Kind, Result};
+use crate::media::codec::{Codec, Track};
+use crate::media::hub::{CloseReason, Subscription};
+use crate::path::actor::{self, Handle};
+use crate::path::status::{PathStatus, StateName, TrackStatus};
+
+/// Paths made for patterns that may exist at once: names come from strangers.
+const DYNAMIC: usize = 10_000;
+
+/// The registry; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: watch::Sender<Arc<Config>>,
+    /// Held for map operations only, never across an await.
+    paths: Mutex<HashMap<String, Entry>>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    conf_name: String,
+    dynamic: bool,
+    handle: Handle,
+}
+
+impl Registry {
+    /// Starts the actors of every path with a name. Needs the tokio runtime.
+    pub fn start(config: Arc<Config>) -> Self {
+        let registry =
+            Registry { shared: Arc::new(Shared { config: watch::Sender::new(config.clone()), paths: Mutex::default() }) };
+        for name in config.paths.keys().filter(|n| exact(n)) {
+            registry.spawn(name, false);
+        }
+        registry
+    }
+
+    /// The present configuration.
+    pub fn config(&self) -> Arc<Config> {
+        self.shared.config.borrow().clone()
+    }
+
+    /// The configuration as it changes.
+    pub fn config_changes(&self) -> watch::Receiver<Arc<Config>> {
+        self.shared.config.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        self.shared.paths.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The path of this name, made now where it matches a pattern.
+    fn spawn(&self, name: &str, dynamic: bool) -> Option<Handle> {
+        let config = self.config();
+        let found = config.find(name)?;
+        let mut paths = self.lock();
+        if let Some(entry) = paths.get(name).filter(|e| e.handle.alive()) {
+            return Some(entry.handle.clone());
+        }
+        if dynamic {
+            paths.retain(|_, e| !e.dynamic || e.handle.alive());
+            if paths.values().filter(|e| e.dynamic).count() >= DYNAMIC {
+                return None;
+            }
+        }
+        let handle = actor::spawn(name, found.conf, config.read_timeout, dynamic);
+        paths.insert(name.into(), Entry { conf_name: found.conf_name, dynamic, handle: handle.clone() });
+        Some(handle)
+    }
+
+    /// Joins a path as a reader; starts an on-demand source and waits until it is
+    /// ready, at most `sourceOnDemandStartTimeout`.
+    ///
+    /// Errors: 404 unknown, or nothing published; 502 the camera refuses; 503 full
+    /// or shutting down; 504 the camera is silent.
+    pub async fn join(&self, name: &str) -> Result<Subscription> {
+        // A path made for a pattern may come to rest between look-up and request.
+        for _ in 0..3 {
+            let handle = self.spawn(name, true).ok_or_else(|| unknown(name))?;
+            let answer = handle.join().await;
+            if answer.is_ok() || handle.alive() {
+                return answer;
+            }
+        }
+        Err(Error::new(Kind::Unavailable, format!("path \"{name}\" is going away")).retry_after(1))
+    }
+
+    /// What the path of this name is doing. 404 for a name that no entry matches.
+    pub async fn status(&self, name: &str) -> Result<PathStatus> {
+        let entry = self.lock().get(name).filter(|e| e.handle.alive()).cloned();
+        if let Some(entry) = entry {
+            return Ok(describe(name, &entry));
+        }
+        let config = self.config();
+        let found = config.find(name).ok_or_else(|| unknown(name))?;
+        let publisher = matches!(found.conf.source, config::Source::Publisher);
+        Ok(PathStatus {
+            name: name.into(),
+            conf_name: found.conf_name,
+            state: if publisher { StateName::NoSource } else { StateName::Idle },
+            reason: publisher.then(|| "waits for a publisher".into()),
+            since: rfc3339(SystemTime::now()),
+            on_demand: found.conf.source_on_demand,
+            readers: 0,
+            tracks: Vec::new(),
+        })
+    }
+
+    /// Every path that is configured by name or running, by name.
+    pub async fn statuses(&self) -> Vec<PathStatus> {
+        let entries: BTreeMap<String, Entry> =
+            self.lock().iter().filter(|(_, e)| e.handle.alive()).map(|(n, e)| (n.clone(), e.clone())).collect();
+        entries.iter().map(|(name, entry)| describe(name, entry)).collect()
+    }
+
+    /// Takes a new configuration: touches only what changed. Returns what changed.
+    pub async fn apply(&self, new: Arc<Config>) -> config::Diff {
+        let old = self.config();
+        let diff = config::diff(&old, &new);
+        self.shared.config.send_replace(new.clone());
+        let entries: Vec<(String, Entry)> = self.lock().iter().map(|(n, e)| (n.clone(), e.clone())).collect();
+        for (name, entry) in entries {
+            match new.find(&name) {
+                // A name that now falls to a pattern, or to nothing, is another path.
+                Some(found) if found.conf_name == entry.conf_name => {
+                    entry.handle.configure(found.conf, new.read_timeout).await;
+                }
+                _ => {
+                    self.lock().remove(&name);
+                    entry.handle.close(CloseReason::PathRemoved).await;
+                }
+            }
+        }
+        for name in new.paths.keys().filter(|n| exact(n)) {
+            self.spawn(name, false);
+        }
+        diff
+    }
+
+    /// Ends every path; returns when their sources are gone.
+    pub async fn shutdown(&self) {
+        let entries: Vec<Entry> = self.lock().drain().map(|(_, e)| e).collect();
+        let closing = entries.iter().map(|e| e.handle.close(CloseReason::Shutdown));
+        futures_util::future::join_all(closing).await;
+    }
+}
+
+/// Whether a configuration entry names one path, and is no pattern.
+fn exact(conf_name: &str) -> bool {
+    !conf_name.starts_with('~') && !matches!(conf_name, "all" | "all_others")
+}
+
+fn unknown(name: &str) -> Error {
+    Error::new(Kind::NotFound, format!("path \"{name}\" is not configured")).retry_after(2)
+}
+
+fn describe(name: &str, entry: &Entry) -> PathStatus {
+    let snapshot = entry.handle.snapshot.borrow().clone();
+    let tracks = entry.handle.hub.tracks();
+    let readers = *entry.handle.hub.readers().borrow();
+    PathStatus {
+        name: name.into(),
+        conf_name: entry.conf_name.clone(),
+        state: snapshot.state,
+        reason: snapshot.reason,
+        since: rfc3339(snapshot.since),
+        on_demand: snapshot.conf.source_on_demand,
+        readers,
+        tracks: tracks.iter().map(track_status).collect(),
+    }
+}
+
+/// A track in the words of page and API.
+pub fn track_status(track: &Track) -> TrackStatus {
+    let playable = track.codec.playable();
+    TrackStatus {
+        kind: track.codec.kind(),
+        codec: track.codec.label().into(),
+        profile: profile(&track.codec),
+        width: track.width,
+        height: track.height,
+        fps: track.fps,
+        playable,
+        note: (!playable).then(|| "not playable over WebRTC yet".into()),
+    }
+}
+
+/// `High 4.0` and the like (H.264 Annex A, H.265 Annex A).
+fn profile(codec: &Codec) -> Option<String> {
+    match codec {
+        Codec::H264 { profile_level_id: [profile, constraints, level] } => {
+            let name = match (profile, constraints & 0x40 != 0) {
+                (66, true) => "Constrained Baseline",
+                (66, false) => "Baseline",
+                (77, _) => "Main",
+                (88, _) => "Extended",
+                (100, _) => "High",
+                (110, _) => "High 10",
+                (122, _) => "High 4:2:2",
+                (244, _) => "High 4:4:4",
+                _ => "Profile",
+            };
+            Some(format!("{name} {}.{}", level / 10, level % 10))
+        }
+        Codec::H265 { profile_id, level_id, .. } => {
+            let name = match profile_id {
+                1 => "Main",
+                2 => "Main 10",
+                3 => "Main Still Picture",
+                _ => "Profile",
+            };
+            Some(format!("{name} {}.{}", level_id / 30, level_id % 30 / 3))
+        }
+        _ => None,
+    }
+}
+
+/// RFC 3339 in UTC with seconds.
+fn rfc3339(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_have_names() {
+        let p = |a, b, c| profile(&Codec::H264 { profile_level_id: [a, b, c] }).unwrap();
+        assert_eq!(p(0x64, 0, 0x28), "High 4.0");
+        assert_eq!(p(0x42, 0xe0, 0x1f), "Constrained Baseline 3.1");
+        assert_eq!(profile(&Codec::H265 { profile_id: 1, tier_flag: 0, level_id: 93 }).unwrap(), "Main 3.1");
+        assert_eq!(profile(&Codec::Pcma), None);
+    }
+}

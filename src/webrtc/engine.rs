@@ -1,0 +1,115 @@
+//! What a viewer needs of a WebRTC engine: the one interface.
+//!
+//! An engine gets a negotiated offer and a place at the Hub, and from then on
+//! brings that path's frames to that peer by itself. What it answers is
+//! transport only; the SDP is written by [`crate::webrtc::answer`].
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::error::Result;
+use crate::media::hub::Subscription;
+use crate::webrtc::answer::{StreamIds, Transport};
+use crate::webrtc::candidate::Candidate;
+use crate::webrtc::negotiate::Plan;
+use crate::webrtc::offer::Offer;
+
+/// A boxed future, so that engines can stand behind `dyn`.
+pub type Job<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What an engine needs to open a session.
+#[derive(Debug)]
+pub struct Opening {
+    /// For logs: the session's public id.
+    pub id: String,
+    /// What the client offered, validated.
+    pub offer: Offer,
+    /// What was chosen from it.
+    pub plan: Plan,
+    /// The place at the Hub. The engine drops it when the session ends.
+    pub subscription: Subscription,
+    /// Where and how to gather candidates.
+    pub gathering: Gathering,
+}
+
+/// How candidates are gathered, resolved: nothing here needs a name server.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Gathering {
+    /// The local addresses to offer.
+    pub local: Vec<IpAddr>,
+    /// Further addresses under which the local ones are known outside.
+    pub additional: Vec<IpAddr>,
+    /// UDP ports to use, both included.
+    pub ports: Option<(u16, u16)>,
+    /// `stun://host:port` of a server that is known to answer.
+    pub stun: Option<String>,
+    /// `turn://user:password@host:port…`, percent-encoded. Never logged.
+    pub turn: Vec<String>,
+    /// Longest wait for what `stun` and `turn` bring; host candidates need none.
+    pub wait: Duration,
+}
+
+/// An opened session: what the answer tells, and the peer.
+pub struct Opened {
+    /// For the answer.
+    pub transport: Transport,
+    /// One per section that is sent, in the plan's order.
+    pub streams: Vec<StreamIds>,
+    /// The peer, to steer and to close.
+    pub peer: Arc<dyn Peer>,
+}
+
+/// Where a peer's connection stands. Only moves forward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerState {
+    /// ICE or DTLS are under way.
+    Connecting,
+    /// Frames can flow.
+    Connected,
+    /// It is over, and why.
+    Closed(String),
+}
+
+/// What a peer was sent.
+#[derive(Debug, Default)]
+pub struct PeerStats {
+    /// RTP packets handed to the transport.
+    pub packets: AtomicU64,
+    /// Bytes of RTP.
+    pub bytes: AtomicU64,
+    /// Access units dropped because the transport did not keep up.
+    pub dropped: AtomicU64,
+}
+
+impl PeerStats {
+    /// Adds what was sent.
+    pub fn sent(&self, packets: u64, bytes: u64) {
+        self.packets.fetch_add(packets, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// One viewer's connection.
+pub trait Peer: Send + Sync {
+    /// Takes candidates that the client found later; everything is bundled, so that
+    /// they belong to the one transport.
+    fn add_candidates(&self, candidates: Vec<Candidate>) -> Job<'_, ()>;
+    /// How it stands, as it changes.
+    fn state(&self) -> watch::Receiver<PeerState>;
+    /// What it was sent.
+    fn stats(&self) -> &PeerStats;
+    /// Ends it; returns when everything that it held is released. Idempotent.
+    fn close(&self) -> Job<'_, ()>;
+}
+
+/// A way to serve WebRTC peers.
+pub trait Engine: Send + Sync {
+    /// Opens a session for an offer.
+    fn open(&self, opening: Opening) -> Job<'_, Result<Opened>>;
+}

@@ -1,0 +1,295 @@
+//! ICE around the sessions: which addresses to offer, which servers to use and to
+//! announce. Nothing here ever holds up an answer: names are resolved and STUN
+//! servers are asked in the background, and what they said is remembered.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use hmac::{Hmac, KeyInit, Mac};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use stun_types::attribute::XorMappedAddress;
+use stun_types::message::{BINDING, Message, MessageWriteVec};
+use stun_types::prelude::*;
+
+use crate::config::{Config, IceServer};
+use crate::webrtc::engine::Gathering;
+
+/// How often servers are asked again.
+const AGAIN: Duration = Duration::from_secs(30);
+/// How long one question to a STUN server may take.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long TURN credentials made from `AUTH_SECRET` are valid, s (MediaMTX: 24 h).
+const VALID: u64 = 24 * 3600;
+/// A first session may come before the first answer of a name server: it waits so long.
+const FIRST: Duration = Duration::from_millis(300);
+
+/// A server URL in its parts (RFC 7064, RFC 7065).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServerUrl {
+    /// `stun`, `stuns`, `turn` or `turns`.
+    pub scheme: String,
+    /// Name or address, without brackets.
+    pub host: String,
+    /// Port; 3478 and 5349 (TLS) where none is given.
+    pub port: u16,
+    /// `transport=tcp` was given.
+    pub tcp: bool,
+}
+
+/// Reads `stun:host:port`, `turn:host?transport=tcp` and their like.
+pub fn parse_server(url: &str) -> Option<ServerUrl> {
+    let (scheme, rest) = url.split_once(':')?;
+    if !matches!(scheme, "stun" | "stuns" | "turn" | "turns") {
+        return None;
+    }
+    let rest = rest.trim_start_matches("//");
+    let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let default = if scheme.ends_with('s') { 5349 } else { 3478 };
+    let (host, port) = if let Some(v6) = authority.strip_prefix('[') {
+        let (host, after) = v6.split_once(']')?;
+        (host, after.strip_prefix(':'))
+    } else {
+        match authority.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        }
+    };
+    let port = port.map_or(Some(default), |p| p.parse().ok())?;
+    if host.is_empty() || host.contains([' ', '/', '@', '"', '>']) {
+        return None;
+    }
+    Some(ServerUrl { scheme: scheme.into(), host: host.into(), port, tcp: query.contains("transport=tcp") })
+}
+
+/// What is known of the world outside; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Ice {
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Host names and when they were last asked for; `None`: never answered.
+    names: HashMap<String, Name>,
+    /// STUN servers, by resolved address.
+    stun: HashMap<SocketAddr, Stun>,
+}
+
+#[derive(Default, Clone)]
+struct Name {
+    addresses: Vec<IpAddr>,
+    asked: Option<Instant>,
+}
+
+#[derive(Clone)]
+struct Stun {
+    asked: Instant,
+    /// Round trip of its last answer; none when it did not answer.
+    rtt: Option<Duration>,
+}
+
+impl Ice {
+    /// Nothing is known yet.
+    pub fn new() -> Self {
+        Ice::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks in the background for all that `config` names, so that the first
+    /// session finds it.
+    pub fn warm(&self, config: &Arc<Config>) {
+        let (ice, config) = (self.clone(), config.clone());
+        tokio::spawn(async move {
+            ice.gathering(&config).await;
+            tokio::time::sleep(ANSWER).await;
+            ice.gathering(&config).await;
+        });
+    }
+
+    /// How a session gathers candidates now. Waits for names at most 300 ms, and
+    /// only before they were answered for the first time.
+    pub async fn gathering(&self, config: &Config) -> Gathering {
+        let local = local_addresses(config);
+        let mut additional = Vec::new();
+        for host in &config.webrtc_additional_hosts {
+            additional.extend(self.resolve(host).await);
+        }
+        additional.retain(|ip| !local.contains(ip));
+        additional.dedup();
+        let ports = config.webrtc_port_range;
+        let mut gathering = Gathering { local, additional, ports, ..Gathering::default() };
+        for server in config.webrtc_ice_servers2.iter().filter(|s| !s.client_only) {
+            let Some(url) = parse_server(&server.url) else { continue };
+            // webrtcbin's agent would resolve names itself, blocking.
+            let Some(ip) = self.resolve(&url.host).await.first().copied() else { continue };
+            let address = SocketAddr::new(ip, url.port);
+            if url.scheme.starts_with("stun") {
+                if let Some(rtt) = self.alive(address) {
+                    gathering.stun = Some(format!("stun://{address}"));
+                    gathering.wait = gathering.wait.max(rtt * 3 + Duration::from_millis(50));
+                }
+            } else if self.alive(address).is_some() || url.tcp || url.scheme == "turns" {
+                gathering.turn.push(turn_url(server, &url, address));
+                // Two round trips: the first one is refused with the realm.
+                gathering.wait = gathering.wait.max(Duration::from_millis(300));
+            }
+        }
+        gathering.wait = gathering.wait.min(config.webrtc_stun_gather_timeout);
+        gathering
+    }
+
+    /// The addresses of a host, from memory where there is one; asked again in the
+    /// background.
+    async fn resolve(&self, host: &str) -> Vec<IpAddr> {
+        if let Ok(ip) = host.parse() {
+            return vec![ip];
+        }
+        let known = self.lock().names.get(host).cloned().unwrap_or_default();
+        if known.asked.is_some_and(|at| at.elapsed() < AGAIN) {
+            return known.addresses;
+        }
+        self.lock().names.entry(host.into()).or_default().asked = Some(Instant::now());
+        let (ice, name) = (self.clone(), host.to_owned());
+        let ask = tokio::spawn(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map(Iterator::collect::<Vec<_>>);
+            match found {
+                Ok(found) => {
+                    let addresses: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
+                    ice.lock().names.entry(name).or_default().addresses = addresses;
+                }
+                Err(e) => tracing::warn!(host = %name, "an ICE host name does not resolve: {e}"),
+            }
+        });
+        if known.addresses.is_empty() {
+            let _ = tokio::time::timeout(FIRST, ask).await;
+            return self.lock().names.get(host).map(|n| n.addresses.clone()).unwrap_or_default();
+        }
+        known.addresses
+    }
+
+    /// The round trip to a STUN or TURN server that answers; none for a dead one.
+    /// Never waits: what is old is asked again in the background.
+    fn alive(&self, server: SocketAddr) -> Option<Duration> {
+        let mut known = self.lock();
+        let stun = known.stun.get(&server).cloned();
+        if stun.as_ref().is_none_or(|s| s.asked.elapsed() >= AGAIN) {
+            let rtt = stun.as_ref().and_then(|s| s.rtt);
+            known.stun.insert(server, Stun { asked: Instant::now(), rtt });
+            let ice = self.clone();
+            tokio::spawn(async move {
+                let answer = tokio::time::timeout(ANSWER, binding(server)).await;
+                let rtt = match answer {
+                    Ok(Ok((rtt, mapped))) => {
+                        tracing::debug!(%server, %mapped, "STUN server answers");
+                        Some(rtt)
+                    }
+                    _ => {
+                        tracing::warn!(%server, "STUN/TURN server does not answer: going on without it");
+                        None
+                    }
+                };
+                ice.lock().stun.insert(server, Stun { asked: Instant::now(), rtt });
+            });
+        }
+        stun.and_then(|s| s.rtt)
+    }
+}
+
+/// Asks a server for our address (RFC 8489 §2): round trip and what it saw.
+async fn binding(server: SocketAddr) -> std::io::Result<(Duration, SocketAddr)> {
+    let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let socket = tokio::net::UdpSocket::bind(any).await?;
+    let bad = |e: &dyn std::fmt::Display| std::io::Error::other(e.to_string());
+    let request = Message::builder_request(BINDING, MessageWriteVec::new()).finish();
+    let id = Message::from_bytes(&request).map_err(|e| bad(&e))?.transaction_id();
+    let began = Instant::now();
+    socket.connect(server).await?;
+    socket.send(&request).await?;
+    let mut buffer = [0u8; 1500];
+    loop {
+        let n = socket.recv(&mut buffer).await?;
+        let Ok(message) = Message::from_bytes(&buffer[..n]) else { continue };
+        if message.transaction_id() != id {
+            continue;
+        }
+        let mapped = message.attribute::<XorMappedAddress>().map_err(|e| bad(&e))?;
+        return Ok((began.elapsed(), mapped.addr(id)));
+    }
+}
+
+/// The addresses of this machine to offer: all but loopback and link-local ones;
+/// with a list of interfaces all of theirs, loopback too when it is named.
+fn local_addresses(config: &Config) -> Vec<IpAddr> {
+    if !config.webrtc_ips_from_interfaces {
+        return Vec::new();
+    }
+    let list = &config.webrtc_ips_from_interfaces_list;
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces
+        .into_iter()
+        .filter(|i| if list.is_empty() { !i.is_loopback() } else { list.contains(&i.name) })
+        .map(|i| i.ip())
+        .filter(|ip| match ip {
+            IpAddr::V4(v4) => !v4.is_link_local(),
+            // A link-local address means nothing without its interface.
+            IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+        })
+        .collect()
+}
+
+/// What webrtcbin calls a TURN server; credentials percent-encoded.
+fn turn_url(server: &IceServer, url: &ServerUrl, address: SocketAddr) -> String {
+    let (user, password) = credentials(server, now_unix(), "camgate");
+    let encode = |s: &str| utf8_percent_encode(s, NON_ALPHANUMERIC).to_string();
+    let transport = if url.tcp { "tcp" } else { "udp" };
+    format!("{}://{}:{}@{address}?transport={transport}", url.scheme, encode(&user), encode(&password))
+}
+
+fn now_unix() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// User and password for a server; time-limited ones for `AUTH_SECRET`: user
+/// `EXPIRY:user`, password Base64(HMAC-SHA1(secret, user)) ("A REST API For Access
+/// To TURN Services", draft-uberti-behave-turn-rest §2.2).
+fn credentials(server: &IceServer, now_unix: u64, user: &str) -> (String, String) {
+    if server.username != "AUTH_SECRET" {
+        return (server.username.clone(), server.password.expose().to_owned());
+    }
+    let name: String = user.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(64).collect();
+    let username = format!("{}:{}", now_unix + VALID, if name.is_empty() { "viewer" } else { &name });
+    let Ok(mut mac) = Hmac::<sha1::Sha1>::new_from_slice(server.password.expose().as_bytes()) else {
+        return (username, String::new());
+    };
+    mac.update(username.as_bytes());
+    let password = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
+    (username, password)
+}
+
+/// The ICE servers to announce to a client: one `Link` header each, with
+/// `AUTH_SECRET` resolved for `user`. Only for those who may read or publish.
+pub fn link_headers(servers: &[IceServer], now_unix: u64, user: &str) -> Vec<String> {
+    servers
+        .iter()
+        .filter(|s| parse_server(&s.url).is_some())
+        .map(|server| {
+            let quote = |s: &str| s.replace('\\', "\\\\").replace('"', "\\\"").replace(|c: char| c.is_control(), "");
+            let mut link = format!("<{}>; rel=\"ice-server\"", server.url);
+            if !server.username.is_empty() {
+                let (user, password) = credentials(server, now_unix, user);
+                link.push_str(&format!(
+                    "; username=\"{}\"; credential=\"{}\"; credential-type=\"password\"",
+                    quote(&user),
+                    quote(&password)
+                ));
+            }
+            link
+        })
+        .collect()
+}

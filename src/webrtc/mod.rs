@@ -1,0 +1,17 @@
+//! WebRTC: offers and answers (pure), sessions, engines behind one interface.
+//!
+//! Negotiation is ours: [`offer`] reads and validates what a client sends,
+//! [`negotiate`] chooses, [`answer`] writes. An [`engine`] only brings the
+//! transport; [`webrtcbin`] is the first one.
+
+pub mod answer;
+pub mod candidate;
+pub mod engine;
+pub mod ice;
+pub mod negotiate;
+pub mod offer;
+mod sdp;
+pub mod sdpfrag;
+pub mod session;
+pub mod stream;
+pub mod webrtcbin;

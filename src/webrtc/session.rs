@@ -1,0 +1,204 @@
+//! WebRTC sessions: the HTTP resources of the peers, whatever engine serves them.
+//!
+//! A session is known by two names: its *secret* stands in the Location that only
+//! its client has, its *id* in logs, metrics and the API.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::media::codec::Track;
+use crate::media::hub::Subscription;
+use crate::webrtc::answer;
+use crate::webrtc::engine::{Engine, Opening, Peer, PeerState};
+use crate::webrtc::ice::Ice;
+use crate::webrtc::negotiate::{self, PlanSection};
+use crate::webrtc::offer::Offer;
+use crate::webrtc::sdpfrag;
+
+/// Who opens a session, and on what.
+#[derive(Debug, Clone)]
+pub struct SessionMeta {
+    /// The path.
+    pub path: String,
+    /// The user, where one was named.
+    pub user: Option<String>,
+    /// The client's address, behind trusted proxies.
+    pub remote: SocketAddr,
+}
+
+/// What a client gets for its offer.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Names the session in its URL; 256 bits of chance.
+    pub secret: String,
+    /// The entity tag of the ICE session, unquoted.
+    pub etag: String,
+    /// The answer, SDP with CRLF.
+    pub answer: String,
+}
+
+/// All sessions; cheap to clone.
+#[derive(Clone)]
+pub struct Sessions {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: Arc<dyn Engine>,
+    ice: Ice,
+    config: watch::Receiver<Arc<Config>>,
+    /// By secret. Held for map operations only.
+    open: Mutex<HashMap<String, Arc<Session>>>,
+}
+
+struct Session {
+    id: String,
+    path: String,
+    etag: String,
+    ufrag: String,
+    peer: Arc<dyn Peer>,
+}
+
+impl Sessions {
+    /// Sessions on an engine, with the configuration as it changes.
+    pub fn new(engine: Arc<dyn Engine>, ice: Ice, config: watch::Receiver<Arc<Config>>) -> Self {
+        Sessions { shared: Arc::new(Shared { engine, ice, config, open: Mutex::default() }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
+        self.shared.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many sessions there are.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Answers an offer. Errors: 400 and 422 from the negotiation, 500 from the engine.
+    pub async fn open(&self, offer: Offer, subscription: Subscription, meta: SessionMeta) -> Result<Opened> {
+        let config = self.shared.config.borrow().clone();
+        let tracks: Vec<Track> = subscription.tracks().to_vec();
+        let mut plan = negotiate::negotiate(&offer, &tracks)?;
+        for section in &mut plan.sections {
+            if let PlanSection::Send(s) = section {
+                // The SSRCs are in the answer: no engine writes the mid into packets yet.
+                s.mid_ext = None;
+            }
+        }
+        let first = plan.sends().next().and_then(|(i, _)| offer.sections.get(i)).and_then(|s| s.peer.as_ref());
+        let ufrag = first.map(|p| p.ice_ufrag.clone()).unwrap_or_default();
+        let gathering = self.shared.ice.gathering(&config).await;
+        let id = token(8);
+        let opening = Opening { id: id.clone(), offer: offer.clone(), plan: plan.clone(), subscription, gathering };
+        let opened = self.shared.engine.open(opening).await?;
+        let session_id: u64 = rand::random::<u64>() >> 2;
+        let cname = format!("camgate-{id}");
+        let answer = answer::write(&offer, &plan, &opened.transport, &opened.streams, session_id, &cname);
+        let secret = token(32);
+        let etag = token(12);
+        let session = Arc::new(Session { id, path: meta.path.clone(), etag: etag.clone(), ufrag, peer: opened.peer });
+        tracing::info!(session = %session.id, path = %meta.path, client = %meta.remote.ip(), "viewer joins");
+        self.lock().insert(secret.clone(), session.clone());
+        tokio::spawn(self.clone().guard(secret.clone(), session, config.webrtc_handshake_timeout));
+        Ok(Opened { secret, etag, answer })
+    }
+
+    /// Looks after a session until it ends, and then takes it away.
+    async fn guard(self, secret: String, session: Arc<Session>, handshake: Duration) {
+        let began = Instant::now();
+        let mut state = session.peer.state();
+        let first = tokio::time::timeout(handshake, state.wait_for(|s| *s != PeerState::Connecting)).await;
+        let reason = match first.map(|r| r.map(|s| s.clone())) {
+            Ok(Ok(PeerState::Closed(reason))) => reason,
+            Ok(Ok(_)) => {
+                tracing::info!(session = %session.id, path = %session.path, ms = began.elapsed().as_millis() as u64, "viewer connected");
+                match state.wait_for(|s| matches!(s, PeerState::Closed(_))).await.map(|s| s.clone()) {
+                    Ok(PeerState::Closed(reason)) => reason,
+                    _ => "engine gone".into(),
+                }
+            }
+            Ok(Err(_)) => "engine gone".into(),
+            Err(_) => format!(
+                "no connection within {} s (webrtcHandshakeTimeout): is UDP open between client and server, is webrtcAdditionalHosts set?",
+                handshake.as_secs_f32()
+            ),
+        };
+        self.lock().remove(&secret);
+        session.peer.close().await;
+        let stats = session.peer.stats();
+        tracing::info!(
+            session = %session.id, path = %session.path, reason,
+            seconds = began.elapsed().as_secs(),
+            packets = stats.packets.load(std::sync::atomic::Ordering::Relaxed),
+            dropped = stats.dropped.load(std::sync::atomic::Ordering::Relaxed),
+            "viewer left"
+        );
+    }
+
+    fn find(&self, secret: &str, path: &str) -> Result<Arc<Session>> {
+        let found = self.lock().get(secret).filter(|s| s.path == path).cloned();
+        found.ok_or_else(|| Error::new(Kind::NotFound, "no such session: it has ended, or never was"))
+    }
+
+    /// Takes a trickle fragment (RFC 8840). `if_match` is an unquoted tag; without
+    /// one, or with `*`, the fragment is taken as long as it restarts nothing.
+    ///
+    /// Errors: 404 unknown session, 412 another tag, 400 malformed, 422 ICE restart.
+    pub async fn patch(&self, secret: &str, path: &str, if_match: Option<&str>, body: &str) -> Result<()> {
+        let session = self.find(secret, path)?;
+        if if_match.is_some_and(|tag| tag != "*" && tag != session.etag) {
+            return Err(Error::new(Kind::PreconditionFailed, "this is not the entity tag of the ICE session"));
+        }
+        let fragment = sdpfrag::parse(body)?;
+        if fragment.is_restart(&session.ufrag) {
+            return Err(Error::new(
+                Kind::Unprocessable,
+                "ICE restart is not supported by this engine: end the session and POST a new offer",
+            ));
+        }
+        let candidates: Vec<_> = fragment.usable(&session.ufrag).cloned().collect();
+        if !candidates.is_empty() {
+            session.peer.add_candidates(candidates).await;
+        }
+        Ok(())
+    }
+
+    /// Ends a session. 404 when it is not there (any more).
+    pub async fn delete(&self, secret: &str, path: &str) -> Result<()> {
+        let session = self.find(secret, path)?;
+        if self.lock().remove(secret).is_none() {
+            return Err(Error::new(Kind::NotFound, "no such session: it has ended, or never was"));
+        }
+        session.peer.close().await;
+        Ok(())
+    }
+
+    /// Ends every session; returns when all are released.
+    pub async fn shutdown(&self) {
+        let all: Vec<Arc<Session>> = self.lock().drain().map(|(_, s)| s).collect();
+        futures_util::future::join_all(all.iter().map(|s| s.peer.close())).await;
+    }
+}
+
+/// `bytes` of chance as hexadecimal digits.
+fn token(bytes: usize) -> String {
+    (0..bytes).map(|_| format!("{:02x}", rand::random::<u8>())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_long_and_differ() {
+        let (a, b) = (token(32), token(32));
+        assert_eq!(a.len(), 64);
+        assert_ne!(a, b);
+    }
+}

@@ -1,0 +1,381 @@
+//! Makes a viewer's pipeline and negotiates it. Blocking: runs on tokio's
+//! blocking threads only.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+use gstreamer_app as gst_app;
+use gstreamer_sdp as gst_sdp;
+use gstreamer_webrtc as gst_webrtc;
+use gst::glib;
+use gst::prelude::*;
+
+use crate::error::{Error, Kind, Result};
+use crate::media::codec::Kind as Media;
+use crate::webrtc::answer::{self, Transport};
+use crate::webrtc::candidate::Candidate;
+use crate::webrtc::engine::Gathering;
+use crate::webrtc::negotiate::{Plan, SendSection};
+use crate::webrtc::offer::Offer;
+use crate::webrtc::stream::Stream;
+use crate::webrtc::webrtcbin::pump::Lane;
+use crate::webrtc::webrtcbin::watch::Watch;
+
+/// One step of the negotiation inside webrtcbin.
+const STEP: Duration = Duration::from_secs(3);
+/// Candidates that one session may gather.
+const CANDIDATES: usize = 256;
+
+/// A negotiated session.
+pub struct Built {
+    pub transport: Transport,
+    pub streams: Vec<Ids>,
+    pub lanes: Vec<Lane>,
+    pub watch: Arc<Watch>,
+    pub session: Session,
+    pub webrtc: glib::WeakRef<gst::Element>,
+}
+
+/// The SSRCs of one stream.
+pub struct Ids {
+    pub ssrc: u32,
+    pub rtx_ssrc: Option<u32>,
+}
+
+/// Owns a viewer's pipeline.
+pub struct Session {
+    pipeline: gst::Pipeline,
+    webrtc: gst::Element,
+}
+
+impl Session {
+    /// Stops and releases everything. Blocking.
+    pub fn shut(self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+        if let Some(bus) = self.pipeline.bus() {
+            bus.unset_sync_handler();
+        }
+        // Left in its bin, one thread of webrtcbin would stay behind per session.
+        let _ = self.pipeline.remove(&self.webrtc);
+    }
+}
+
+fn internal(what: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Internal, format!("webrtcbin: {what}"))
+}
+
+/// Makes the pipeline, negotiates, gathers, and returns it playing.
+pub fn build(id: &str, offer: &Offer, plan: &Plan, gathering: &Gathering, certificate: &Arc<String>) -> Result<Built> {
+    let expected = plan
+        .sends()
+        .filter_map(|(i, _)| offer.sections.get(i)?.peer.as_ref().map(|p| p.fingerprint.clone()))
+        .collect();
+    let watch = Watch::new(expected);
+    let webrtc = gst::ElementFactory::make("webrtcbin")
+        .property_from_str("bundle-policy", "max-bundle")
+        .build()
+        .map_err(internal)?;
+    let pipeline = gst::Pipeline::with_name(&format!("viewer-{id}"));
+    pipeline.add(&webrtc).map_err(internal)?;
+    let session = Session { pipeline, webrtc };
+    match negotiate(&session, offer, plan, gathering, certificate, &watch) {
+        Ok((transport, streams, lanes)) => {
+            let webrtc = session.webrtc.downgrade();
+            Ok(Built { transport, streams, lanes, watch, session, webrtc })
+        }
+        Err(e) => {
+            session.shut();
+            Err(e)
+        }
+    }
+}
+
+type Negotiated = (Transport, Vec<Ids>, Vec<Lane>);
+
+fn negotiate(
+    session: &Session,
+    offer: &Offer,
+    plan: &Plan,
+    gathering: &Gathering,
+    certificate: &Arc<String>,
+    watch: &Arc<Watch>,
+) -> Result<Negotiated> {
+    let (pipeline, webrtc) = (&session.pipeline, &session.webrtc);
+    follow_inside(webrtc, watch, certificate);
+    follow_bus(pipeline, watch);
+    configure_ice(webrtc, gathering);
+    let gathered = Gathered::listen(webrtc);
+
+    // The path's clock: timestamps of the Hub are CLOCK_MONOTONIC.
+    pipeline.use_clock(Some(&gst::SystemClock::obtain()));
+    pipeline.set_start_time(gst::ClockTime::NONE);
+    pipeline.set_base_time(gst::ClockTime::ZERO);
+
+    let mut lanes = Vec::new();
+    let mut ssrcs = Vec::new();
+    for (n, (_, section)) in plan.sends().enumerate() {
+        let ssrc: u32 = rand::random::<u32>() | 1;
+        let appsrc = add_stream(pipeline, webrtc, n, section, ssrc, watch)?;
+        let stream = Stream::new(ssrc, section.pt, rand::random::<u16>() >> 1, rand::random());
+        lanes.push(Lane::new(section.kind, appsrc, stream));
+        ssrcs.push(ssrc);
+    }
+    pipeline.set_state(gst::State::Playing).map_err(internal)?;
+
+    describe(webrtc, "set-remote-description", gst_webrtc::WebRTCSDPType::Offer, &answer::engine_offer(offer, plan))?;
+    let created = promised(|p| webrtc.emit_by_name::<()>("create-answer", &[&None::<gst::Structure>, &p]))?
+        .ok_or_else(|| internal("no answer"))?;
+    let description = created
+        .get::<gst_webrtc::WebRTCSessionDescription>("answer")
+        .map_err(|_| internal("it refused the offer"))?;
+    promised(|p| webrtc.emit_by_name::<()>("set-local-description", &[&description, &p]))?;
+
+    let candidates = gathered.wait(webrtc, gathering);
+    let (mut transport, streams) = read_answer(&description.sdp(), &ssrcs)?;
+    transport.candidates = outside(candidates, gathering).iter().map(ToString::to_string).collect();
+    if transport.candidates.is_empty() {
+        return Err(internal("no local address to offer: check webrtcIPsFromInterfaces and its list"));
+    }
+    Ok((transport, streams, lanes))
+}
+
+fn follow_inside(webrtc: &gst::Element, watch: &Arc<Watch>, certificate: &Arc<String>) {
+    if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
+        let (watch, certificate) = (watch.clone(), certificate.clone());
+        bin.connect_deep_element_added(move |_, _, element| watch.follow(element, &certificate));
+    }
+    let on_ice = watch.clone();
+    webrtc.connect_notify(Some("ice-connection-state"), move |webrtc, _| {
+        if webrtc.property::<gst_webrtc::WebRTCICEConnectionState>("ice-connection-state")
+            == gst_webrtc::WebRTCICEConnectionState::Failed
+        {
+            on_ice.close("ICE failed: no candidate pair works (is the UDP port open, is webrtcAdditionalHosts set?)");
+        }
+    });
+}
+
+fn follow_bus(pipeline: &gst::Pipeline, watch: &Arc<Watch>) {
+    let Some(bus) = pipeline.bus() else { return };
+    let watch = watch.clone();
+    bus.set_sync_handler(move |_, message| {
+        if let gst::MessageView::Error(e) = message.view() {
+            watch.close(&format!("pipeline failed: {}", crate::redact::text(&e.error().to_string())));
+        }
+        gst::BusSyncReply::Drop
+    });
+}
+
+fn configure_ice(webrtc: &gst::Element, gathering: &Gathering) {
+    let ice = webrtc.property::<glib::Object>("ice-agent");
+    ice.set_property("ice-tcp", false);
+    if let Some((min, max)) = gathering.ports {
+        ice.set_property("max-rtp-port", u32::from(max));
+        ice.set_property("min-rtp-port", u32::from(min));
+    }
+    let agent = ice.property::<glib::Object>("agent");
+    // UPnP costs 200 ms and a thread per session (libnice, any version).
+    agent.set_property("upnp", false);
+    // Connectivity checks go on after the connection stands: a peer that vanished
+    // makes the agent fail (RFC 7675 in spirit; libnice's own consent freshness can
+    // only be asked for when the agent is made).
+    agent.set_property("keepalive-conncheck", true);
+    for ip in &gathering.local {
+        ice.emit_by_name::<bool>("add-local-ip-address", &[&ip.to_string()]);
+    }
+    if let Some(stun) = &gathering.stun {
+        webrtc.set_property("stun-server", stun);
+    }
+    for turn in &gathering.turn {
+        if !webrtc.emit_by_name::<bool>("add-turn-server", &[turn]) {
+            tracing::warn!("a TURN server in webrtcICEServers2 was refused by the ICE agent");
+        }
+    }
+}
+
+fn add_stream(
+    pipeline: &gst::Pipeline,
+    webrtc: &gst::Element,
+    number: usize,
+    section: &SendSection,
+    ssrc: u32,
+    watch: &Arc<Watch>,
+) -> Result<gst_app::AppSrc> {
+    let mut parts = section.rtpmap.split('/');
+    let encoding = parts.next().unwrap_or_default().to_ascii_uppercase();
+    let rate: i32 = parts.next().and_then(|r| r.parse().ok()).unwrap_or(90_000);
+    let media = match section.kind {
+        Media::Video => "video",
+        Media::Audio => "audio",
+    };
+    let mut caps = gst::Caps::builder("application/x-rtp")
+        .field("media", media)
+        .field("encoding-name", &encoding)
+        .field("clock-rate", rate)
+        // The payload type of this offer, or the section becomes inactive without a word.
+        .field("payload", i32::from(section.pt))
+        // Without it the answer carries "ssrc-group:FID 0 …".
+        .field("ssrc", ssrc);
+    if let Some(channels) = parts.next().filter(|_| encoding == "OPUS") {
+        caps = caps.field("encoding-params", channels);
+    }
+    let appsrc = gst_app::AppSrc::builder()
+        .caps(&caps.build())
+        .format(gst::Format::Time)
+        .is_live(true)
+        .block(false)
+        .max_bytes(0)
+        .build();
+    pipeline.add(&appsrc).map_err(internal)?;
+    let pad = webrtc.request_pad_simple(&format!("sink_{number}")).ok_or_else(|| internal("no sink pad"))?;
+    let transceiver = pad.property::<gst_webrtc::WebRTCRTPTransceiver>("transceiver");
+    transceiver.set_property("direction", gst_webrtc::WebRTCRTPTransceiverDirection::Sendonly);
+    transceiver.set_property("do-nack", section.nack && section.rtx_pt.is_some());
+    let source = appsrc.static_pad("src").ok_or_else(|| internal("appsrc without pad"))?;
+    if section.kind == Media::Video {
+        let watch = watch.clone();
+        source.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+            // PLI and FIR arrive as GstForceKeyUnit.
+            if info.event().and_then(|e| e.structure()).is_some_and(|s| s.name() == "GstForceKeyUnit") {
+                watch.key_wanted.notify_one();
+                return gst::PadProbeReturn::Drop;
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+    source.link(&pad).map_err(internal)?;
+    Ok(appsrc)
+}
+
+/// Emits a signal that takes a promise, and waits for the reply.
+fn promised(emit: impl FnOnce(gst::Promise)) -> Result<Option<gst::Structure>> {
+    let (tx, rx) = sync_channel(1);
+    emit(gst::Promise::with_change_func(move |reply| {
+        let _ = tx.try_send(reply.map(|s| s.map(|s| s.to_owned())).map_err(|e| format!("{e:?}")));
+    }));
+    match rx.recv_timeout(STEP) {
+        Ok(Ok(Some(s))) if s.has_field("error") => {
+            Err(internal(s.get::<glib::Error>("error").map_or_else(|e| e.to_string(), |e| e.message().to_owned())))
+        }
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(e)) => Err(internal(e)),
+        Err(_) => Err(internal("no reply in time")),
+    }
+}
+
+fn describe(webrtc: &gst::Element, signal: &str, kind: gst_webrtc::WebRTCSDPType, sdp: &str) -> Result<()> {
+    let message = gst_sdp::SDPMessage::parse_buffer(sdp.as_bytes()).map_err(internal)?;
+    let description = gst_webrtc::WebRTCSessionDescription::new(kind, message);
+    promised(|p| webrtc.emit_by_name::<()>(signal, &[&description, &p])).map(drop)
+}
+
+/// Candidates as webrtcbin finds them.
+struct Gathered {
+    found: Arc<Mutex<Vec<Candidate>>>,
+    complete: Receiver<()>,
+}
+
+impl Gathered {
+    fn listen(webrtc: &gst::Element) -> Self {
+        let found = Arc::new(Mutex::new(Vec::new()));
+        let (tx, complete): (SyncSender<()>, _) = sync_channel(1);
+        let list = found.clone();
+        webrtc.connect("on-ice-candidate", false, move |args| {
+            let line = args.get(2).and_then(|v| v.get::<&str>().ok())?;
+            let candidate = Candidate::parse(line.trim_start_matches("candidate:")).ok()?;
+            let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+            if list.len() < CANDIDATES && !list.contains(&candidate) {
+                list.push(candidate);
+            }
+            None
+        });
+        webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
+            if webrtc.property::<gst_webrtc::WebRTCICEGatheringState>("ice-gathering-state")
+                == gst_webrtc::WebRTCICEGatheringState::Complete
+            {
+                let _ = tx.try_send(());
+            }
+        });
+        Gathered { found, complete }
+    }
+
+    /// Waits until gathering is complete. Host candidates are there at once; what
+    /// STUN and TURN bring is waited for as long as `gathering.wait` says.
+    fn wait(self, webrtc: &gst::Element, gathering: &Gathering) -> Vec<Candidate> {
+        let remote = gathering.stun.is_some() || !gathering.turn.is_empty();
+        let deadline = Instant::now() + if remote { gathering.wait } else { STEP };
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(20));
+            let state = webrtc.property::<gst_webrtc::WebRTCICEGatheringState>("ice-gathering-state");
+            let done = state == gst_webrtc::WebRTCICEGatheringState::Complete;
+            let over = Instant::now() >= deadline;
+            match self.complete.recv_timeout(if done { Duration::ZERO } else { left }) {
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) if done || over => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        // libnice announces the candidates from its own thread, a moment before it
+        // says that it is complete; with a dead STUN server only the hosts are there.
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.clone()
+    }
+}
+
+/// Adds the outside names of the host candidates.
+fn outside(candidates: Vec<Candidate>, gathering: &Gathering) -> Vec<Candidate> {
+    let mut all: Vec<Candidate> = candidates.into_iter().filter(Candidate::usable).collect();
+    let hosts: Vec<Candidate> = all.iter().filter(|c| c.typ == "host").cloned().collect();
+    for ip in &gathering.additional {
+        let mut ports = Vec::new();
+        for host in &hosts {
+            // One for each local port, not one for each local address.
+            if !ports.contains(&host.port) {
+                ports.push(host.port);
+                all.push(host.with_address(*ip));
+            }
+        }
+    }
+    all
+}
+
+/// What webrtcbin's own answer says about transport and retransmission.
+fn read_answer(sdp: &gst_sdp::SDPMessageRef, ssrcs: &[u32]) -> Result<(Transport, Vec<Ids>)> {
+    let find = |key: &str| {
+        sdp.medias()
+            .find_map(|m| m.attribute_val(key))
+            .or_else(|| sdp.attribute_val(key))
+            .map(str::to_owned)
+            .ok_or_else(|| internal(format!("its answer has no {key}")))
+    };
+    let fingerprint = find("fingerprint")?;
+    let fingerprint = fingerprint
+        .strip_prefix("sha-256 ")
+        .ok_or_else(|| internal("its fingerprint is not SHA-256"))?
+        .trim()
+        .to_owned();
+    let transport = Transport {
+        ice_ufrag: find("ice-ufrag")?,
+        ice_pwd: find("ice-pwd")?,
+        fingerprint_sha256: fingerprint,
+        candidates: Vec::new(),
+        end_of_candidates: true,
+    };
+    let mut streams: Vec<Ids> = ssrcs.iter().map(|s| Ids { ssrc: *s, rtx_ssrc: None }).collect();
+    for media in sdp.medias() {
+        if media.attributes().any(|a| a.key() == "inactive") || media.port() == 0 {
+            return Err(internal("it made a section inactive"));
+        }
+        for group in media.attributes().filter(|a| a.key() == "ssrc-group").filter_map(|a| a.value()) {
+            let mut words = group.split_whitespace();
+            let (Some("FID"), Some(main), Some(rtx)) = (words.next(), words.next(), words.next()) else { continue };
+            if let (Ok(main), Ok(rtx)) = (main.parse::<u32>(), rtx.parse::<u32>())
+                && let Some(ids) = streams.iter_mut().find(|i| i.ssrc == main)
+            {
+                ids.rtx_ssrc = Some(rtx);
+            }
+        }
+    }
+    Ok((transport, streams))
+}

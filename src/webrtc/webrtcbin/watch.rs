@@ -1,0 +1,161 @@
+//! Turns what webrtcbin's inner elements signal into one state that only moves
+//! forward, and counts signs of life.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use base64::Engine as _;
+use gstreamer as gst;
+use gst::glib;
+use gst::prelude::*;
+use sha2::Digest;
+use tokio::sync::{Notify, watch};
+
+use crate::webrtc::engine::PeerState;
+use crate::webrtc::offer::Fingerprint;
+
+/// Watches one session. Its callbacks run on GStreamer's threads and only set.
+#[derive(Debug)]
+pub struct Watch {
+    state: watch::Sender<PeerState>,
+    expected: Vec<Fingerprint>,
+    began: Instant,
+    /// ms since `began` of the last RTCP packet from the peer.
+    heard: AtomicU64,
+    /// The peer asked for a key frame.
+    pub key_wanted: Notify,
+}
+
+impl Watch {
+    pub fn new(expected: Vec<Fingerprint>) -> Arc<Self> {
+        Arc::new(Watch {
+            state: watch::Sender::new(PeerState::Connecting),
+            expected,
+            began: Instant::now(),
+            heard: AtomicU64::new(0),
+            key_wanted: Notify::new(),
+        })
+    }
+
+    pub fn state(&self) -> watch::Receiver<PeerState> {
+        self.state.subscribe()
+    }
+
+    /// Ends it, with the first reason.
+    pub fn close(&self, reason: &str) {
+        self.state.send_if_modified(|s| {
+            let open = !matches!(s, PeerState::Closed(_));
+            if open {
+                *s = PeerState::Closed(reason.to_owned());
+            }
+            open
+        });
+    }
+
+    fn connected(&self) {
+        self.hear();
+        self.state.send_if_modified(|s| *s == PeerState::Connecting && { *s = PeerState::Connected; true });
+    }
+
+    /// A sign of life.
+    pub fn hear(&self) {
+        self.heard.store(self.began.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// How long the peer has been silent, ms.
+    pub fn silent_ms(&self) -> u64 {
+        (self.began.elapsed().as_millis() as u64).saturating_sub(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// Follows an element that webrtcbin made inside itself.
+    pub fn follow(self: &Arc<Self>, element: &gst::Element, certificate: &str) {
+        let factory = element.factory().map(|f| f.name().to_string()).unwrap_or_default();
+        match factory.as_str() {
+            "dtlsdec" => {
+                element.set_property("pem", certificate);
+                let watch = self.clone();
+                element.connect_notify(Some("connection-state"), move |dec, _| watch.dtls(dec));
+            }
+            "dtlssrtpdec" => {
+                if let Some(pad) = element.static_pad("rtcp_src") {
+                    let watch = self.clone();
+                    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                        watch.hear();
+                        gst::PadProbeReturn::Ok
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The DTLS connection changed. webrtcbin itself tells neither that the peer
+    /// has closed nor (before 1.28.5) that its certificate is not the one offered.
+    fn dtls(&self, dec: &gst::Element) {
+        let state = dec.property_value("connection-state");
+        let nick = glib::EnumValue::from_value(&state).map(|(_, v)| v.nick().to_owned()).unwrap_or_default();
+        match nick.as_str() {
+            "connected" => {
+                let pem = dec.property::<Option<String>>("peer-pem").unwrap_or_default();
+                if self.expected.iter().all(|f| matches(f, &pem)) {
+                    self.connected();
+                } else {
+                    self.close("the peer's DTLS certificate is not the one of its offer");
+                }
+            }
+            "closed" => self.close("closed by the peer"),
+            "failed" => self.close("DTLS failed"),
+            _ => {}
+        }
+    }
+}
+
+/// Whether the certificate in `pem` has this fingerprint (RFC 8122 §5).
+fn matches(fingerprint: &Fingerprint, pem: &str) -> bool {
+    let body: String = pem
+        .lines()
+        .skip_while(|l| !l.starts_with("-----BEGIN"))
+        .skip(1)
+        .take_while(|l| !l.starts_with("-----END"))
+        .map(str::trim)
+        .collect();
+    let Ok(der) = base64::engine::general_purpose::STANDARD.decode(body) else { return false };
+    if der.is_empty() {
+        return false;
+    }
+    let got = match fingerprint.algorithm.to_ascii_lowercase().as_str() {
+        "sha-256" => sha2::Sha256::digest(&der).to_vec(),
+        "sha-384" => sha2::Sha384::digest(&der).to_vec(),
+        "sha-512" => sha2::Sha512::digest(&der).to_vec(),
+        "sha-1" => sha1::Sha1::digest(&der).to_vec(),
+        _ => return false,
+    };
+    got == fingerprint.bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_are_compared() {
+        let der = b"not really a certificate";
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", base64::engine::general_purpose::STANDARD.encode(der));
+        let right = Fingerprint { algorithm: "sha-256".into(), bytes: sha2::Sha256::digest(der).to_vec() };
+        let wrong = Fingerprint { bytes: vec![0; 32], ..right.clone() };
+        assert!(matches(&right, &pem));
+        assert!(!matches(&wrong, &pem));
+        assert!(!matches(&right, ""));
+        assert!(!matches(&Fingerprint { algorithm: "md5".into(), ..right }, &pem));
+    }
+
+    #[test]
+    fn the_state_only_moves_forward_and_keeps_its_first_reason() {
+        let w = Watch::new(Vec::new());
+        w.close("first");
+        w.connected();
+        w.close("second");
+        assert_eq!(*w.state().borrow(), PeerState::Closed("first".into()));
+    }
+}
