@@ -42,15 +42,7 @@ const SECRET_NAMES: &[&str] = &[
 
 /// The names that stand for a secret also before a bare `:` (as in YAML). Fewer:
 /// `key:` and `pass:` occur in sentences.
-const SECRET_NAMES_COLON: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "user-pw",
-    "secret",
-    "jwt",
-];
+const SECRET_NAMES_COLON: &[&str] = &["password", "passwd", "passphrase", "pwd", "user-pw", "secret", "jwt"];
 
 /// Header names whose whole line is secret.
 const SECRET_HEADERS: &[&str] = &["authorization", "cookie", "api-key"];
@@ -151,12 +143,7 @@ fn mask(s: &str, whole: bool) -> Cow<'_, str> {
 /// percent-encoded, as a URL inside another one's query is, and without slashes
 /// where people write credentials into a TURN URL.
 fn urls(s: &str, whole: bool, spans: &mut Vec<Span>) {
-    const MARKS: &[(&str, &str)] = &[
-        ("://", "@"),
-        ("%3a%2f%2f", "%40"),
-        ("turn:", "@"),
-        ("turns:", "@"),
-    ];
+    const MARKS: &[(&str, &str)] = &[("://", "@"), ("%3a%2f%2f", "%40"), ("turn:", "@"), ("turns:", "@")];
     // ASCII only, so that the byte positions stay those of `s`.
     let lower = s.to_ascii_lowercase();
     for (mark, at) in MARKS {
@@ -168,11 +155,7 @@ fn urls(s: &str, whole: bool, spans: &mut Vec<Span>) {
             }
             let end = if whole { s.len() } else { token_end(s, start) };
             if let Some(at_pos) = lower[start..end].rfind(at) {
-                spans.push(Span {
-                    start,
-                    end: start + at_pos,
-                    label: USER_MASK,
-                });
+                spans.push(Span { start, end: start + at_pos, label: USER_MASK });
             }
             from = end;
         }
@@ -211,11 +194,7 @@ fn named(s: &str, whole: bool, spans: &mut Vec<Span>) {
                 continue;
             }
         };
-        spans.push(Span {
-            start: value.0,
-            end: value.1,
-            label: MASK,
-        });
+        spans.push(Span { start: value.0, end: value.1, label: MASK });
         // What lies inside is masked already; going on behind it keeps this linear.
         i = value.1;
     }
@@ -252,13 +231,7 @@ fn ends_in(name: &str, list: &[&str]) -> bool {
 }
 
 /// The span of the secret behind the separator at `sep`, if `name` has one.
-fn secret_value(
-    s: &str,
-    sep: usize,
-    name: &str,
-    quoted: bool,
-    whole: bool,
-) -> Option<(usize, usize)> {
+fn secret_value(s: &str, sep: usize, name: &str, quoted: bool, whole: bool) -> Option<(usize, usize)> {
     if name.is_empty() {
         return None;
     }
@@ -283,9 +256,7 @@ fn secret_value(
     // GStreamer writes the type first: `user-pw=(string)…`.
     if bytes.get(start) == Some(&b'(')
         && let Some(close) = bytes[start..].iter().take(32).position(|b| *b == b')')
-        && bytes[start + 1..start + close]
-            .iter()
-            .all(u8::is_ascii_alphanumeric)
+        && bytes[start + 1..start + close].iter().all(u8::is_ascii_alphanumeric)
     {
         start += close + 1;
     }
@@ -345,11 +316,7 @@ fn schemes(s: &str, spans: &mut Vec<Span>) {
             let end = token_end(s, start);
             // A challenge (`Basic realm="…"`) is not a credential.
             if end - start >= 6 && !lower[start..end].starts_with("realm=") {
-                spans.push(Span {
-                    start,
-                    end,
-                    label: MASK,
-                });
+                spans.push(Span { start, end, label: MASK });
             }
         }
     }
@@ -360,11 +327,7 @@ fn schemes(s: &str, spans: &mut Vec<Span>) {
         let len = s[start..].bytes().take_while(|b| is_part(*b)).count();
         let end = start + len;
         if s[start..end].matches('.').count() >= 2 {
-            spans.push(Span {
-                start,
-                end,
-                label: MASK,
-            });
+            spans.push(Span { start, end, label: MASK });
         }
         from = end;
     }
@@ -385,11 +348,7 @@ fn pems(s: &str, spans: &mut Vec<Span>) {
             }
             None => s.len(),
         };
-        spans.push(Span {
-            start,
-            end,
-            label: MASK,
-        });
+        spans.push(Span { start, end, label: MASK });
         from = end;
     }
 }

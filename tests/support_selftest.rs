@@ -34,11 +34,7 @@ fn the_bar_code_is_read_as_it_was_drawn() {
 fn the_stamp_survives_emulation_prevention_and_aggregation() {
     for codec in [Codec::H264, Codec::H265] {
         for index in [0, 1, 0x0000_0300, u32::MAX] {
-            let stamp = Stamp {
-                index,
-                captured_ns: 0x0000_0001_0000_0002,
-                handed_ns: mono::now_ns(),
-            };
+            let stamp = Stamp { index, captured_ns: 0x0000_0001_0000_0002, handed_ns: mono::now_ns() };
             let slice: &[u8] = match codec {
                 Codec::H264 => &[0x65, 1, 2, 3],
                 Codec::H265 => &[19 << 1, 1, 2, 3],

@@ -31,7 +31,9 @@ pub fn print(path: &str, named: Option<PathBuf>, credentials: bool, view: bool) 
             let mut codecs: Vec<Codec> = seen.tracks.into_iter().map(|t| t.codec).filter(Codec::playable).collect();
             if codecs.is_empty() {
                 let why = seen.failure.map_or_else(|| "no answer".to_owned(), |f| f.reason);
-                eprintln!("note: the camera could not be asked what it sends ({why}); the line is for H.264 without audio");
+                eprintln!(
+                    "note: the camera could not be asked what it sends ({why}); the line is for H.264 without audio"
+                );
                 codecs.push(Codec::H264 { profile_level_id: [0x42, 0xe0, 0x1f] });
             }
             let template = match &spec.template {
@@ -52,7 +54,9 @@ pub fn print(path: &str, named: Option<PathBuf>, credentials: bool, view: bool) 
 /// A line from a file, with the words that a shell would change quoted.
 fn for_shell(line: &str) -> String {
     line.split(' ')
-        .map(|w| if w.contains(['(', ')', '&', ';', '|', '<', '>', '$', '`', '*']) { format!("'{w}'") } else { w.to_owned() })
+        .map(|w| {
+            if w.contains(['(', ')', '&', ';', '|', '<', '>', '$', '`', '*']) { format!("'{w}'") } else { w.to_owned() }
+        })
         .collect::<Vec<_>>()
         .join(" ")
 }
@@ -89,7 +93,9 @@ mod tests {
     #[test]
     fn sinks_become_visible() {
         assert_eq!(
-            visible("a ! appsink name=packets sync=false drop=true src. ! application/x-rtp,media=audio ! b ! appsink name=audio x=1"),
+            visible(
+                "a ! appsink name=packets sync=false drop=true src. ! application/x-rtp,media=audio ! b ! appsink name=audio x=1"
+            ),
             "a ! decodebin ! videoconvert ! autovideosink sync=false src. ! application/x-rtp,media=audio ! b ! decodebin ! audioconvert ! audioresample ! autoaudiosink sync=false"
         );
     }

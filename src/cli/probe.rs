@@ -173,13 +173,20 @@ fn verdict(codec: &Codec, a: &Analysis) -> (bool, String) {
         Codec::H264 { profile_level_id: [profile, ..] } if *profile >= 110 => {
             (false, "no: browsers decode 8-bit 4:2:0 only; set the camera to Main or High".into())
         }
-        Codec::H264 { .. } if a.b_frames() => {
-            (true, "WebRTC, but its B-frames will stutter: switch them off in the camera (also called \"reordering\")".into())
-        }
+        Codec::H264 { .. } if a.b_frames() => (
+            true,
+            "WebRTC, but its B-frames will stutter: switch them off in the camera (also called \"reordering\")".into(),
+        ),
         Codec::H264 { .. } => (true, "yes, WebRTC, as it comes".into()),
-        Codec::H265 { .. } => (true, "WebRTC only where the browser offers H.265 (Safari, newer Chrome with hardware); H.264 plays everywhere".into()),
+        Codec::H265 { .. } => (
+            true,
+            "WebRTC only where the browser offers H.265 (Safari, newer Chrome with hardware); H.264 plays everywhere"
+                .into(),
+        ),
         Codec::Opus { .. } | Codec::Pcmu | Codec::Pcma => (true, "yes, WebRTC, as it comes".into()),
-        Codec::Other { name, kind: Kind::Audio } => (false, format!("{name}: not playable over WebRTC yet; set the camera to G.711 or Opus")),
+        Codec::Other { name, kind: Kind::Audio } => {
+            (false, format!("{name}: not playable over WebRTC yet; set the camera to G.711 or Opus"))
+        }
         Codec::Other { name, .. } => (false, format!("no: {name}; set the camera to H.264")),
     }
 }

@@ -209,7 +209,10 @@ async fn reload(file: Option<&Path>, inside: &Inside, levels: &Levels) -> Option
         match http::bind(&config.webrtc_listen()) {
             Ok(probe) => drop(probe),
             Err(error) => {
-                tracing::error!("configuration not reloaded, the present one stays: webrtcAddress {}: {error}", config.webrtc_address);
+                tracing::error!(
+                    "configuration not reloaded, the present one stays: webrtcAddress {}: {error}",
+                    config.webrtc_address
+                );
                 return None;
             }
         }

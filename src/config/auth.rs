@@ -70,10 +70,7 @@ impl Mapping for User {
             return Err(("user", "is missing; \"any\" stands for everybody".into()));
         }
         if self.user == "any" && !self.pass.is_empty() {
-            return Err((
-                "pass",
-                "the user \"any\" cannot have a password; give the user a name".into(),
-            ));
+            return Err(("pass", "the user \"any\" cannot have a password; give the user a name".into()));
         }
         Ok(())
     }
@@ -90,10 +87,7 @@ impl Mapping for Permission {
         if given("action") {
             Ok(())
         } else {
-            Err((
-                "action",
-                format!("is missing; one of {}", Action::WORDS.join(", ")),
-            ))
+            Err(("action", format!("is missing; one of {}", Action::WORDS.join(", "))))
         }
     }
 }
@@ -101,10 +95,7 @@ impl Mapping for Permission {
 impl Permission {
     /// `action` on every path.
     pub fn everywhere(action: Action) -> Self {
-        Permission {
-            action,
-            path: String::new(),
-        }
+        Permission { action, path: String::new() }
     }
 }
 
@@ -114,29 +105,14 @@ pub(crate) fn default_users() -> Vec<User> {
         user: "any".into(),
         pass: Secret::default(),
         ips,
-        permissions: actions
-            .iter()
-            .map(|action| Permission::everywhere(*action))
-            .collect(),
+        permissions: actions.iter().map(|action| Permission::everywhere(*action)).collect(),
     };
-    let here = [
-        IpAddr::from(Ipv4Addr::LOCALHOST),
-        IpAddr::from(Ipv6Addr::LOCALHOST),
-    ];
+    let here = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
     vec![
-        user(
-            Vec::new(),
-            &[Action::Publish, Action::Read, Action::Playback],
-        ),
+        user(Vec::new(), &[Action::Publish, Action::Read, Action::Playback]),
         user(
             here.map(IpNet::from).to_vec(),
-            &[
-                Action::Api,
-                Action::Metrics,
-                Action::Pprof,
-                Action::Ptz,
-                Action::Pipelines,
-            ],
+            &[Action::Api, Action::Metrics, Action::Pprof, Action::Ptz, Action::Pipelines],
         ),
     ]
 }
@@ -174,10 +150,7 @@ fn check_hash(text: &str) -> Result<(), String> {
     if let Some(hash) = text.strip_prefix("argon2:")
         && (!hash.starts_with("$argon2") || hash.split('$').count() < 5)
     {
-        return Err(
-            "\"argon2:\" must be followed by a hash like $argon2id$v=19$m=…,t=…,p=…$salt$hash"
-                .into(),
-        );
+        return Err("\"argon2:\" must be followed by a hash like $argon2id$v=19$m=…,t=…,p=…$salt$hash".into());
     }
     Ok(())
 }

@@ -19,22 +19,13 @@ pub struct Diff {
 impl Diff {
     /// Whether the two are the same.
     pub fn is_empty(&self) -> bool {
-        self.added.is_empty()
-            && self.removed.is_empty()
-            && self.changed.is_empty()
-            && self.globals.is_empty()
+        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty() && self.globals.is_empty()
     }
 }
 
 /// What it takes to get from `old` to `new`.
 pub fn diff(old: &Config, new: &Config) -> Diff {
-    let missing_in = |a: &Config, b: &Config| {
-        a.paths
-            .keys()
-            .filter(|k| !b.paths.contains_key(*k))
-            .cloned()
-            .collect()
-    };
+    let missing_in = |a: &Config, b: &Config| a.paths.keys().filter(|k| !b.paths.contains_key(*k)).cloned().collect();
     Diff {
         added: missing_in(new, old),
         removed: missing_in(old, new),
@@ -55,9 +46,7 @@ mod tests {
 
     #[test]
     fn only_what_changed() {
-        let old = config(
-            "{logLevel: info, paths: {a: {source: rtsp://a}, b: {source: rtsp://u:p@b}, '~^c': }}",
-        );
+        let old = config("{logLevel: info, paths: {a: {source: rtsp://a}, b: {source: rtsp://u:p@b}, '~^c': }}");
         assert!(diff(&old, &old.clone()).is_empty());
         let same = config(
             "{paths: {'~^c': {source: publisher}, b: {source: rtsp://u:p@b}, a: {source: rtsp://a, maxReaders: 0}}}",
@@ -81,12 +70,6 @@ mod tests {
     fn defaults_show_in_the_paths_that_have_them() {
         let old = config("{paths: {a: , b: {maxReaders: 2}}}");
         let new = config("{pathDefaults: {maxReaders: 3}, paths: {a: , b: {maxReaders: 2}}}");
-        assert_eq!(
-            diff(&old, &new),
-            Diff {
-                changed: vec!["a".into()],
-                ..Diff::default()
-            }
-        );
+        assert_eq!(diff(&old, &new), Diff { changed: vec!["a".into()], ..Diff::default() });
     }
 }

@@ -18,25 +18,13 @@ pub(crate) fn parts(text: &str, groups: usize) -> impl Iterator<Item = Part<'_>>
         if rest.is_empty() {
             return None;
         }
-        let digits = |at: usize| {
-            rest[at + 2..]
-                .bytes()
-                .take_while(u8::is_ascii_digit)
-                .count()
-        };
-        let found = rest
-            .match_indices("$G")
-            .map(|(at, _)| at)
-            .find(|at| digits(*at) > 0);
+        let digits = |at: usize| rest[at + 2..].bytes().take_while(u8::is_ascii_digit).count();
+        let found = rest.match_indices("$G").map(|(at, _)| at).find(|at| digits(*at) > 0);
         match found {
             Some(0) => {
                 let group = (1..=digits(0))
                     .map_while(|len| {
-                        rest[2..2 + len]
-                            .parse::<usize>()
-                            .ok()
-                            .filter(|n| (1..=groups).contains(n))
-                            .map(|n| (n, len))
+                        rest[2..2 + len].parse::<usize>().ok().filter(|n| (1..=groups).contains(n)).map(|n| (n, len))
                     })
                     .last();
                 let (part, end) = match group {

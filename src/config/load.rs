@@ -29,19 +29,13 @@ pub struct Loaded {
 pub(crate) const CONFIG_KEYS: &[Field] = &with_paths(Config::KEYS);
 
 const fn with_paths(table: &[Field]) -> [Field; Config::KEYS.len() + 2] {
-    let mut all = [Field {
-        name: "pathDefaults",
-        shape: Shape::Fields(PathConf::KEYS),
-    }; Config::KEYS.len() + 2];
+    let mut all = [Field { name: "pathDefaults", shape: Shape::Fields(PathConf::KEYS) }; Config::KEYS.len() + 2];
     let mut i = 0;
     while i < table.len() {
         all[i] = table[i];
         i += 1;
     }
-    all[table.len() + 1] = Field {
-        name: "paths",
-        shape: Shape::Paths(PathConf::KEYS),
-    };
+    all[table.len() + 1] = Field { name: "paths", shape: Shape::Paths(PathConf::KEYS) };
     all
 }
 
@@ -52,9 +46,7 @@ const EMBEDDED: &str = "paths: {test: {source: test, sourceOnDemand: yes}}";
 /// The configuration for when none is at hand.
 pub fn embedded() -> Config {
     // A test reads EMBEDDED, so that the default is never what is returned.
-    parse(EMBEDDED, None, &[])
-        .map(|loaded| loaded.config)
-        .unwrap_or_default()
+    parse(EMBEDDED, None, &[]).map(|loaded| loaded.config).unwrap_or_default()
 }
 
 /// Reads the configuration: `file`, then the variables of `env` (name, value) over
@@ -87,29 +79,18 @@ fn read(file: &Path) -> Result<String, String> {
         return Err(format!("is larger than {} MiB", MAX_FILE >> 20));
     }
     String::from_utf8(bytes).map_err(|e| {
-        let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|b| **b == b'\n')
-            .count();
+        let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
         format!("is not UTF-8 (line {line})")
     })
 }
 
 /// The same for a text; `name` is what problems call it.
-pub fn parse(
-    text: &str,
-    name: Option<&str>,
-    env: &[(String, String)],
-) -> Result<Loaded, Vec<Problem>> {
+pub fn parse(text: &str, name: Option<&str>, env: &[(String, String)]) -> Result<Loaded, Vec<Problem>> {
     let mut cx = Cx::default();
     let mut warnings = Vec::new();
     let mut config = Config::default();
 
-    let yaml::Parsed {
-        root,
-        problems,
-        broken,
-    } = yaml::parse(text);
+    let yaml::Parsed { root, problems, broken } = yaml::parse(text);
     cx.problems = problems;
     let mut root = root;
     // Lines and names of a broken file's tree would mislead; its variables are
@@ -120,9 +101,7 @@ pub fn parse(
     env::apply(&mut root, env, &mut cx, &mut warnings);
     read_into(&mut config, &root, &mut cx);
     if let Some(entry) = root.entry("pathDefaults") {
-        cx.within("pathDefaults", |cx| {
-            read_into(&mut config.path_defaults, &entry.node, cx)
-        });
+        cx.within("pathDefaults", |cx| read_into(&mut config.path_defaults, &entry.node, cx));
     }
     if let Some(entry) = root.entry("paths") {
         cx.within("paths", |cx| read_paths(&mut config, &entry.node, cx));
@@ -130,15 +109,9 @@ pub fn parse(
 
     if !cx.not_yet.is_empty() {
         let keys: Vec<&str> = cx.not_yet.iter().map(String::as_str).collect();
-        let (are, them) = if keys.len() == 1 {
-            ("a key", "it is")
-        } else {
-            ("keys", "they are")
-        };
-        warnings.push(format!(
-            "{are} of MediaMTX's that camgate does not have yet, {them} ignored: {}",
-            keys.join(", ")
-        ));
+        let (are, them) = if keys.len() == 1 { ("a key", "it is") } else { ("keys", "they are") };
+        warnings
+            .push(format!("{are} of MediaMTX's that camgate does not have yet, {them} ignored: {}", keys.join(", ")));
     }
     if cx.problems.is_empty() {
         return Ok(Loaded { config, warnings });
@@ -159,10 +132,7 @@ fn read_paths(config: &mut Config, node: &Node, cx: &mut Cx) {
         Value::Map(map) => map,
         Value::Null => return,
         _ => {
-            return cx.problem(
-                &node.at,
-                format!("must be a mapping of path names, not {}", node.kind()),
-            );
+            return cx.problem(&node.at, format!("must be a mapping of path names, not {}", node.kind()));
         }
     };
     for (name, entry) in map.iter() {
@@ -206,23 +176,16 @@ fn check_path(conf: &PathConf, name: &str, entry: &Entry, cx: &mut Cx) {
         }
     } else if matches!(&conf.source, Source::Rtsp(url) if url.host.contains('$')) {
         cx.within("source", |cx| {
-            cx.problem(
-                &at("source"),
-                "has a group in its host; only a path \"~regex\" has groups",
-            )
+            cx.problem(&at("source"), "has a group in its host; only a path \"~regex\" has groups")
         });
     }
     if is_pattern(name) && conf.source.is_static() && !conf.source_on_demand {
-        let message =
-            "a path that stands for many, with a source of its own, needs sourceOnDemand: yes";
+        let message = "a path that stands for many, with a source of its own, needs sourceOnDemand: yes";
         cx.within("sourceOnDemand", |cx| cx.problem(&at("source"), message));
     }
     if !conf.source.is_static() && conf.source_on_demand && entry.node.given("sourceOnDemand") {
         cx.within("sourceOnDemand", |cx| {
-            cx.problem(
-                &at("sourceOnDemand"),
-                "is of no use when the source is a publisher",
-            )
+            cx.problem(&at("sourceOnDemand"), "is of no use when the source is a publisher")
         });
     }
 }

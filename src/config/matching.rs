@@ -7,26 +7,10 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::{Config, PathConf};
 
 /// First segments that mean something else on the HTTP port.
-const RESERVED_FIRST: &[&str] = &[
-    "v3",
-    "ptz",
-    "whep",
-    "whip",
-    "assets",
-    "metrics",
-    "healthz",
-    "readyz",
-    "openapi.json",
-];
+const RESERVED_FIRST: &[&str] =
+    &["v3", "ptz", "whep", "whip", "assets", "metrics", "healthz", "readyz", "openapi.json"];
 /// Last segments that do.
-const RESERVED_LAST: &[&str] = &[
-    "whep",
-    "whip",
-    "inside",
-    "publish",
-    "snapshot.jpg",
-    "index.m3u8",
-];
+const RESERVED_LAST: &[&str] = &["whep", "whip", "inside", "publish", "snapshot.jpg", "index.m3u8"];
 /// The names of the entry for all other paths, as MediaMTX has them.
 pub(crate) const CATCH_ALL: &[&str] = &["all_others", "all"];
 /// The longest name. Longer ones only fill logs.
@@ -59,39 +43,26 @@ pub fn valid_path_name(name: &str) -> Result<(), String> {
         return Err("A path name must not be empty.".into());
     }
     if name.len() > MAX_NAME {
-        return Err(format!(
-            "A path name must not be longer than {MAX_NAME} characters."
-        ));
+        return Err(format!("A path name must not be longer than {MAX_NAME} characters."));
     }
-    if !name
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"_.~/-".contains(&b))
-    {
-        return Err(
-            "A path name consists of letters, digits and the characters _ . ~ / - only.".into(),
-        );
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.~/-".contains(&b)) {
+        return Err("A path name consists of letters, digits and the characters _ . ~ / - only.".into());
     }
     let mut last = "";
     for (i, segment) in name.split('/').enumerate() {
         match segment {
             "" => {
-                return Err(
-                    "A path name must not begin or end with a slash, nor have two in a row.".into(),
-                );
+                return Err("A path name must not begin or end with a slash, nor have two in a row.".into());
             }
             "." | ".." => return Err("A path name must not have a segment \".\" or \"..\".".into()),
             _ if i == 0 && RESERVED_FIRST.contains(&segment) => {
-                return Err(format!(
-                    "A path name must not begin with {segment:?}, which has a meaning of its own."
-                ));
+                return Err(format!("A path name must not begin with {segment:?}, which has a meaning of its own."));
             }
             _ => last = segment,
         }
     }
     if RESERVED_LAST.contains(&last) {
-        return Err(format!(
-            "A path name must not end with {last:?}, which has a meaning of its own."
-        ));
+        return Err(format!("A path name must not end with {last:?}, which has a meaning of its own."));
     }
     Ok(())
 }
@@ -100,20 +71,12 @@ pub fn valid_path_name(name: &str) -> Result<(), String> {
 /// `\d`, `\w` and `.` (as in Go), which compiles several times faster; what needs
 /// Unicode gets it. The bound keeps a few characters from becoming megabytes.
 pub(crate) fn compile(regex: &str) -> Result<Regex, String> {
-    let build = |unicode: bool| {
-        RegexBuilder::new(regex)
-            .unicode(unicode)
-            .size_limit(1 << 20)
-            .build()
-    };
+    let build = |unicode: bool| RegexBuilder::new(regex).unicode(unicode).size_limit(1 << 20).build();
     build(false).or_else(|_| build(true)).map_err(|e| {
         // The last line says what is wrong; those before it draw where.
         let text = e.to_string();
         let line = text.lines().last().unwrap_or_default();
-        format!(
-            "is no regular expression: {}",
-            line.trim_start_matches("error: ")
-        )
+        format!("is no regular expression: {}", line.trim_start_matches("error: "))
     })
 }
 
@@ -144,28 +107,18 @@ impl Config {
         if !is_pattern(name)
             && let Some(conf) = self.paths.get(name)
         {
-            return Some(Match {
-                conf_name: name.to_owned(),
-                conf: conf.clone(),
-            });
+            return Some(Match { conf_name: name.to_owned(), conf: conf.clone() });
         }
         // `~` sorts behind everything else that a name may begin with.
         for (conf_name, conf) in self.paths.range("~".to_owned()..) {
-            let Some(captures) = conf
-                .pattern
-                .as_ref()
-                .and_then(|p| p.0.captures(name.as_bytes()))
-            else {
+            let Some(captures) = conf.pattern.as_ref().and_then(|p| p.0.captures(name.as_bytes())) else {
                 continue;
             };
             let groups: Vec<&str> = captures
                 .iter()
                 .skip(1)
                 // The name is ASCII, so that every part of it is a text.
-                .map(|g| {
-                    g.and_then(|g| std::str::from_utf8(g.as_bytes()).ok())
-                        .unwrap_or("")
-                })
+                .map(|g| g.and_then(|g| std::str::from_utf8(g.as_bytes()).ok()).unwrap_or(""))
                 .collect();
             return matched(conf_name, conf, &groups);
         }
@@ -179,15 +132,9 @@ impl Config {
 fn matched(conf_name: &str, conf: &Arc<PathConf>, groups: &[&str]) -> Option<Match> {
     let conf = match conf.source.names_group(groups.len()) {
         false => conf.clone(),
-        true => Arc::new(PathConf {
-            source: conf.source.expand(groups)?,
-            ..(**conf).clone()
-        }),
+        true => Arc::new(PathConf { source: conf.source.expand(groups)?, ..(**conf).clone() }),
     };
-    Some(Match {
-        conf_name: conf_name.to_owned(),
-        conf,
-    })
+    Some(Match { conf_name: conf_name.to_owned(), conf })
 }
 
 #[cfg(test)]
@@ -199,18 +146,9 @@ mod tests {
 
     #[test]
     fn names() {
-        for name in [
-            "cam1",
-            "a/b/c",
-            "A-b_c.d~e",
-            "~x",
-            "v3x/cam",
-            "cam/v3",
-            "whepx",
-            "all_others",
-            "...",
-            "publish/cam",
-        ] {
+        for name in
+            ["cam1", "a/b/c", "A-b_c.d~e", "~x", "v3x/cam", "cam/v3", "whepx", "all_others", "...", "publish/cam"]
+        {
             assert_eq!(valid_path_name(name), Ok(()), "{name}");
         }
         for name in [
@@ -253,25 +191,17 @@ mod tests {
         for regex in ["", "^cam(\\d+)$", "(?i)CAM", "^\\p{L}$", "ä", ".*"] {
             assert!(compile(regex).is_ok(), "{regex}");
         }
-        for (regex, part) in [
-            ("(", "unclosed"),
-            ("a{1000}{1000}", "size limit"),
-            ("\\1", "backreferences"),
-            ("*", "missing expression"),
-        ] {
+        for (regex, part) in
+            [("(", "unclosed"), ("a{1000}{1000}", "size limit"), ("\\1", "backreferences"), ("*", "missing expression")]
+        {
             let message = compile(regex).unwrap_err();
-            assert!(
-                message.contains(part) && !message.contains('\n'),
-                "{regex}: {message}"
-            );
+            assert!(message.contains(part) && !message.contains('\n'), "{regex}: {message}");
         }
         assert!(compile(&"(".repeat(100_000)).is_err());
     }
 
     fn found(config: &Config, name: &str) -> Option<(String, String)> {
-        config
-            .find(name)
-            .map(|m| (m.conf_name, m.conf.source.to_string()))
+        config.find(name).map(|m| (m.conf_name, m.conf.source.to_string()))
     }
 
     #[test]
@@ -285,11 +215,7 @@ mod tests {
                all_others: {source: test, sourceOnDemand: yes}",
         );
         let is = |name: &str, conf: &str, source: &str| {
-            assert_eq!(
-                found(&c, name),
-                Some((conf.into(), source.into())),
-                "{name}"
-            )
+            assert_eq!(found(&c, name), Some((conf.into(), source.into())), "{name}")
         };
         is("cam1", "cam1", "rtsp://one");
         is("cam2", "~^cam([0-9]+)$", "rtsp://h-2/s/2?x=2");
@@ -311,8 +237,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_move_the_host_or_climb() {
-        let c =
-            config("paths: {'~^(.+)$': {source: 'rtsp://$G1.cams.lan/x', sourceOnDemand: yes}}");
+        let c = config("paths: {'~^(.+)$': {source: 'rtsp://$G1.cams.lan/x', sourceOnDemand: yes}}");
         assert_eq!(found(&c, "gate").unwrap().1, "rtsp://gate.cams.lan/x");
         assert_eq!(found(&c, "evil.example/x"), None);
         let c = config("paths: {'~^v(.+)$': {source: 'rtsp://h/live/$G1', sourceOnDemand: yes}}");
@@ -323,15 +248,8 @@ mod tests {
 
     #[test]
     fn credentials_take_groups_too() {
-        let c = config(
-            "paths: {'~^(a)?(.)$': {source: 'rtsp://u$G2:p$G1$G2@h/$G', sourceOnDemand: yes}}",
-        );
-        let Some(Source::Rtsp(RtspUrl {
-            user,
-            password,
-            rest,
-            ..
-        })) = c.find("x").map(|m| m.conf.source.clone())
+        let c = config("paths: {'~^(a)?(.)$': {source: 'rtsp://u$G2:p$G1$G2@h/$G', sourceOnDemand: yes}}");
+        let Some(Source::Rtsp(RtspUrl { user, password, rest, .. })) = c.find("x").map(|m| m.conf.source.clone())
         else {
             panic!()
         };

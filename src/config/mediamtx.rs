@@ -75,26 +75,20 @@ pub(crate) const PATH: &[&str] = &[
 ];
 
 /// Keys that lock something; without a value they lock nothing.
-const LOCKS: &[&str] = &[
-    "externalAuthenticationURL",
-    "publishIPs",
-    "publishPass",
-    "publishUser",
-    "readIPs",
-    "readPass",
-    "readUser",
-];
+const LOCKS: &[&str] =
+    &["externalAuthenticationURL", "publishIPs", "publishPass", "publishUser", "readIPs", "readPass", "readUser"];
 
 /// Handles the keys that cannot just be warned about. True if `key` is dealt with.
 pub(crate) fn read_special(key: &str, node: &Node, cx: &mut Cx) -> bool {
     if key == "authMethod" {
-        if let Some(method) = (node.value != Value::Null)
-            .then(|| cx.text(node, "internal"))
-            .flatten()
+        if let Some(method) = (node.value != Value::Null).then(|| cx.text(node, "internal")).flatten()
             && method != "internal"
         {
             let method = shown(method);
-            cx.problem(&node.at, format!("{method} is not there yet, only internal; ignoring it would let the wrong people in"));
+            cx.problem(
+                &node.at,
+                format!("{method} is not there yet, only internal; ignoring it would let the wrong people in"),
+            );
         }
         return true;
     }
@@ -123,10 +117,6 @@ mod tests {
         assert!(GLOBAL.is_sorted() && PATH.is_sorted());
         assert!(Config::KEYS.iter().all(|f| !GLOBAL.contains(&f.name)));
         assert!(PathConf::KEYS.iter().all(|f| !PATH.contains(&f.name)));
-        assert!(
-            LOCKS
-                .iter()
-                .all(|key| GLOBAL.contains(key) || PATH.contains(key))
-        );
+        assert!(LOCKS.iter().all(|key| GLOBAL.contains(key) || PATH.contains(key)));
     }
 }

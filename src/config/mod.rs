@@ -218,10 +218,7 @@ impl Mapping for IceServer {
     }
 
     fn verify(&self, _given: &dyn Fn(&str) -> bool) -> Result<(), (&'static str, String)> {
-        let scheme = self
-            .url
-            .split_once(':')
-            .map(|(scheme, rest)| (scheme, rest.trim_start_matches('/')));
+        let scheme = self.url.split_once(':').map(|(scheme, rest)| (scheme, rest.trim_start_matches('/')));
         match scheme {
             Some(("stun" | "stuns", host)) if !host.is_empty() => Ok(()),
             Some(("turn" | "turns", host)) if !host.is_empty() => {
@@ -234,8 +231,16 @@ impl Mapping for IceServer {
             _ => Err(("url", "must be like stun:host:3478, turn:host:3478 or turns:host:5349".into())),
         }
         .and_then(|()| {
-            let fine = !self.url.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '"' | '<' | '>'));
-            if fine { Ok(()) } else { Err(("url", "must not contain spaces, quotes or \"@\"; credentials go into username and password".into())) }
+            let fine =
+                !self.url.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '"' | '<' | '>'));
+            if fine {
+                Ok(())
+            } else {
+                Err((
+                    "url",
+                    "must not contain spaces, quotes or \"@\"; credentials go into username and password".into(),
+                ))
+            }
         })
     }
 }
@@ -245,9 +250,7 @@ impl Mapping for Config {
 
     fn set(&mut self, key: &str, node: &Node, cx: &mut Cx) -> bool {
         // Read afterwards by load.rs, in their order.
-        matches!(key, "pathDefaults" | "paths")
-            || self.set_key(key, node, cx)
-            || mediamtx::read_special(key, node, cx)
+        matches!(key, "pathDefaults" | "paths") || self.set_key(key, node, cx) || mediamtx::read_special(key, node, cx)
     }
 
     fn not_yet(key: &str) -> bool {
@@ -279,12 +282,8 @@ impl Config {
 
 fn listen_addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
     const HOW: &str = "write an address like :8889, 127.0.0.1:8889 or [::1]:8889";
-    let (host, port) = text
-        .rsplit_once(':')
-        .ok_or_else(|| format!("lacks a port; {HOW}"))?;
-    let port: u16 = port
-        .parse()
-        .map_err(|_| format!("has no port from 0 to 65535; {HOW}"))?;
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| format!("lacks a port; {HOW}"))?;
+    let port: u16 = port.parse().map_err(|_| format!("has no port from 0 to 65535; {HOW}"))?;
     let ips: Vec<IpAddr> = match host {
         "" | "*" => vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()],
         "localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
@@ -296,32 +295,19 @@ fn listen_addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
             vec![ip.map_err(|_| format!("has no IP address as its host; {HOW}"))?]
         }
     };
-    Ok(ips
-        .into_iter()
-        .map(|ip| SocketAddr::new(ip, port))
-        .collect())
+    Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
 fn address(text: &str) -> Result<(), String> {
-    listen_addresses(text)
-        .map(|_| ())
-        .map_err(|message| format!("{} {message}", problem::shown(text)))
+    listen_addresses(text).map(|_| ()).map_err(|message| format!("{} {message}", problem::shown(text)))
 }
 
 fn no_empty(list: &[String]) -> Result<(), String> {
-    if list.iter().any(|item| item.trim().is_empty()) {
-        Err("has an empty entry".into())
-    } else {
-        Ok(())
-    }
+    if list.iter().any(|item| item.trim().is_empty()) { Err("has an empty entry".into()) } else { Ok(()) }
 }
 
 fn size_at_least_1k(size: &Size) -> Result<(), String> {
-    if size.0 < 1024 {
-        Err("must be at least 1K".into())
-    } else {
-        Ok(())
-    }
+    if size.0 < 1024 { Err("must be at least 1K".into()) } else { Ok(()) }
 }
 
 #[cfg(test)]

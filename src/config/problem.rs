@@ -40,13 +40,7 @@ impl Problem {
             At::Line(line) => (Some(*line), None),
             At::Var(name) => (None, Some(name.to_string())),
         };
-        Problem {
-            file: None,
-            line,
-            variable,
-            key: redact::text(key).into_owned(),
-            message: message.into(),
-        }
+        Problem { file: None, line, variable, key: redact::text(key).into_owned(), message: message.into() }
     }
 }
 
@@ -73,10 +67,7 @@ impl std::error::Error for Problem {}
 
 /// The candidate that `word` most likely was meant to be, if any is near: compared
 /// without regard to case, at most a third of it different.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Longer words are no typing errors of ours, and comparing them is quadratic.
     if word.len() > 64 {
         return None;
@@ -115,16 +106,9 @@ mod tests {
 
     #[test]
     fn a_problem_names_its_place() {
-        let mut p = Problem::new(
-            &At::Line(12),
-            "paths.cam1.sorce",
-            "unknown key, did you mean \"source\"?",
-        );
+        let mut p = Problem::new(&At::Line(12), "paths.cam1.sorce", "unknown key, did you mean \"source\"?");
         p.file = Some("camgate.yml".into());
-        assert_eq!(
-            p.to_string(),
-            "camgate.yml:12: paths.cam1.sorce: unknown key, did you mean \"source\"?"
-        );
+        assert_eq!(p.to_string(), "camgate.yml:12: paths.cam1.sorce: unknown key, did you mean \"source\"?");
         let p = Problem::new(&At::Var("CAMGATE_X".into()), "", "unknown");
         assert_eq!(p.to_string(), "CAMGATE_X: unknown");
     }
@@ -143,10 +127,7 @@ mod tests {
     fn shown_values_hold_no_secrets_and_are_short() {
         assert_eq!(shown("abc"), "\"abc\"");
         assert_eq!(shown("turn:u:geheim@h/x"), "the value");
-        assert_eq!(
-            shown("rtsp://h/x?token=geheim"),
-            "\"rtsp://h/x?token=<redacted>\""
-        );
+        assert_eq!(shown("rtsp://h/x?token=geheim"), "\"rtsp://h/x?token=<redacted>\"");
         let long = format!("rtsp://u:{}@h/x", "p".repeat(200));
         assert!(!shown(&long).contains("pp"));
         assert!(shown(&"x".repeat(1000)).len() < 80);

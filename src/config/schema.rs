@@ -144,10 +144,7 @@ pub(crate) fn read_into<T: Mapping>(into: &mut T, node: &Node, cx: &mut Cx) {
 
 /// `paths.cam1.record` is one key for the warning, however many paths have it.
 fn general(key: &str) -> String {
-    match key
-        .strip_prefix("paths.")
-        .and_then(|rest| rest.rsplit_once('.'))
-    {
+    match key.strip_prefix("paths.").and_then(|rest| rest.rsplit_once('.')) {
         Some((_, last)) => format!("paths.*.{last}"),
         None => key.to_owned(),
     }
@@ -157,12 +154,7 @@ fn general(key: &str) -> String {
 pub(crate) type Check<T> = fn(&T) -> Result<(), String>;
 
 /// Reads one key of a mapping, with its check, into its place.
-pub(crate) fn read_value<T: FromNode>(
-    place: &mut T,
-    node: &Node,
-    cx: &mut Cx,
-    check: Option<Check<T>>,
-) {
+pub(crate) fn read_value<T: FromNode>(place: &mut T, node: &Node, cx: &mut Cx, check: Option<Check<T>>) {
     let value = match node.value {
         Value::Null => T::null(),
         _ => T::read(node, cx),
@@ -264,13 +256,9 @@ macro_rules! words {
 macro_rules! readable {
     ($name:ident) => {
         impl $crate::config::schema::FromNode for $name {
-            const SHAPE: $crate::config::schema::Shape =
-                $crate::config::schema::Shape::Fields($name::KEYS);
+            const SHAPE: $crate::config::schema::Shape = $crate::config::schema::Shape::Fields($name::KEYS);
 
-            fn read(
-                node: &$crate::config::yaml::Node,
-                cx: &mut $crate::config::schema::Cx,
-            ) -> Option<Self> {
+            fn read(node: &$crate::config::yaml::Node, cx: &mut $crate::config::schema::Cx) -> Option<Self> {
                 use $crate::config::schema::Mapping as _;
                 let before = cx.problems.len();
                 let mut value = $name::default();

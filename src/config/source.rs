@@ -84,20 +84,14 @@ impl Source {
             }
             return Ok(Source::Launch(line.to_owned()));
         }
-        if let Some(name) = ["$MTX_QUERY", "$MTX_PATH"]
-            .iter()
-            .find(|name| text.contains(**name))
-        {
+        if let Some(name) = ["$MTX_QUERY", "$MTX_PATH"].iter().find(|name| text.contains(**name)) {
             return Err(format!("contains {name}, which camgate does not have yet"));
         }
         let lower = text.to_ascii_lowercase();
         if lower.starts_with("rtsp://") || lower.starts_with("rtsps://") {
             return RtspUrl::parse(text).map(Source::Rtsp);
         }
-        if let Some(name) = NOT_YET
-            .iter()
-            .find(|name| lower.starts_with(&name.to_ascii_lowercase()))
-        {
+        if let Some(name) = NOT_YET.iter().find(|name| lower.starts_with(&name.to_ascii_lowercase())) {
             let name = name.trim_end_matches("://");
             return Err(format!(
                 "is a source of MediaMTX's ({name}) that camgate does not have yet; what there is: rtsp://, rtsps://, test, gst:, publisher"
@@ -106,10 +100,7 @@ impl Source {
         if lower.starts_with("rtspt://") || lower.starts_with("rtspu://") {
             return Err("must begin with rtsp://; set rtspTransport to tcp or udp instead".into());
         }
-        Err(
-            "is no source; write rtsp://…, rtsps://…, test, gst: and a launch line, or publisher"
-                .into(),
-        )
+        Err("is no source; write rtsp://…, rtsps://…, test, gst: and a launch line, or publisher".into())
     }
 
     /// Whether the source runs by itself, without a publisher.
@@ -133,21 +124,15 @@ impl Source {
 
     /// Whether any of `groups` groups is named.
     pub(crate) fn names_group(&self, groups: usize) -> bool {
-        self.texts()
-            .iter()
-            .flat_map(|text| parts(text, groups))
-            .any(|part| matches!(part, Part::Group(_)))
+        self.texts().iter().flat_map(|text| parts(text, groups)).any(|part| matches!(part, Part::Group(_)))
     }
 
     /// A group that is named and is not among `groups`.
     pub(crate) fn unknown_group(&self, groups: usize) -> Option<String> {
-        self.texts()
-            .iter()
-            .flat_map(|text| parts(text, groups))
-            .find_map(|part| match part {
-                Part::Unknown(name) => Some(name.to_owned()),
-                _ => None,
-            })
+        self.texts().iter().flat_map(|text| parts(text, groups)).find_map(|part| match part {
+            Part::Unknown(name) => Some(name.to_owned()),
+            _ => None,
+        })
     }
 
     /// The same source with `$G1`… replaced by what they stand for. Part by part,
@@ -173,10 +158,7 @@ impl Source {
                     port: url.port,
                     rest: expand(&url.rest, groups),
                     user: url.user.as_deref().map(|user| expand(user, groups)),
-                    password: url
-                        .password
-                        .as_ref()
-                        .map(|p| Secret::new(expand(p.expose(), groups))),
+                    password: url.password.as_ref().map(|p| Secret::new(expand(p.expose(), groups))),
                 })
             }
         })
@@ -191,11 +173,7 @@ impl FromNode for Source {
         match Source::parse(text) {
             Ok(source) => Some(source),
             Err(message) => {
-                let what = if text.contains(['@', ':']) {
-                    "this".to_owned()
-                } else {
-                    shown(text)
-                };
+                let what = if text.contains(['@', ':']) { "this".to_owned() } else { shown(text) };
                 cx.problem(&node.at, format!("{what} {message}"));
                 None
             }
@@ -231,33 +209,18 @@ impl RtspUrl {
             };
             format!("{message}{hint}")
         })?;
-        let (user, password) =
-            match credentials.map(|c| c.split_once(':').map_or((c, None), |(u, p)| (u, Some(p)))) {
-                Some((user, password)) => (
-                    Some(decode(user)?),
-                    password.map(decode).transpose()?.map(Secret::new),
-                ),
-                None => (None, None),
-            };
-        Ok(RtspUrl {
-            tls,
-            host,
-            port,
-            rest: rest.to_owned(),
-            user,
-            password,
-        })
+        let (user, password) = match credentials.map(|c| c.split_once(':').map_or((c, None), |(u, p)| (u, Some(p)))) {
+            Some((user, password)) => (Some(decode(user)?), password.map(decode).transpose()?.map(Secret::new)),
+            None => (None, None),
+        };
+        Ok(RtspUrl { tls, host, port, rest: rest.to_owned(), user, password })
     }
 
     /// The URL without credentials, for GStreamer's `location`.
     pub fn location(&self) -> String {
         let scheme = if self.tls { "rtsps" } else { "rtsp" };
         // A zone stays as it is: GLib takes `[fe80::1%eth0]` and no escape in it.
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         match self.port {
             Some(port) => format!("{scheme}://{host}:{port}{}", self.rest),
             None => format!("{scheme}://{host}{}", self.rest),
@@ -274,32 +237,20 @@ fn split_host(place: &str) -> Result<(String, Option<u16>), String> {
             Some((address, zone)) => (address, Some(zone.strip_prefix("25").unwrap_or(zone))),
             None => (host, None),
         };
-        let zone_fits = zone.is_none_or(|z| {
-            !z.is_empty()
-                && z.chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        });
+        let zone_fits =
+            zone.is_none_or(|z| !z.is_empty() && z.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)));
         if address.parse::<Ipv6Addr>().is_err() || !zone_fits {
             return Err("has no IPv6 address between its brackets".into());
         }
         let host = zone.map_or_else(|| address.to_owned(), |zone| format!("{address}%{zone}"));
         match behind {
             "" => (host, None),
-            _ => (
-                host,
-                Some(
-                    behind
-                        .strip_prefix(':')
-                        .ok_or("has something between \"]\" and its path")?,
-                ),
-            ),
+            _ => (host, Some(behind.strip_prefix(':').ok_or("has something between \"]\" and its path")?)),
         }
     } else {
         match place.split_once(':') {
             Some((_, port)) if port.contains(':') => {
-                return Err(
-                    "has more than one \":\" in its host; write an IPv6 address in brackets".into(),
-                );
+                return Err("has more than one \":\" in its host; write an IPv6 address in brackets".into());
             }
             Some((host, port)) => (host.to_owned(), Some(port)),
             None => (place.to_owned(), None),
@@ -314,12 +265,7 @@ fn split_host(place: &str) -> Result<(String, Option<u16>), String> {
     let port = match port {
         // `rtsp://host:/path` occurs in cameras' manuals.
         None | Some("") => None,
-        Some(port) => Some(
-            port.parse::<u16>()
-                .ok()
-                .filter(|p| *p > 0)
-                .ok_or("has no valid port (1 to 65535)")?,
-        ),
+        Some(port) => Some(port.parse::<u16>().ok().filter(|p| *p > 0).ok_or("has no valid port (1 to 65535)")?),
     };
     Ok((host, port))
 }
@@ -328,21 +274,13 @@ fn split_host(place: &str) -> Result<(String, Option<u16>), String> {
 /// an IPv6 address; `$` for groups.
 fn is_host(host: &str) -> bool {
     if host.contains(':') {
-        return host
-            .split('%')
-            .next()
-            .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+        return host.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
     }
-    !host.is_empty()
-        && host
-            .chars()
-            .all(|c| c.is_alphanumeric() || "-._$".contains(c))
+    !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || "-._$".contains(c))
 }
 
 fn decode(text: &str) -> Result<String, String> {
-    let decoded = percent_decode_str(text)
-        .decode_utf8()
-        .map_err(|_| "has credentials that are not UTF-8")?;
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| "has credentials that are not UTF-8")?;
     // They end up in a header of the RTSP request.
     if decoded.chars().any(char::is_control) {
         return Err("has control characters in its credentials".into());

@@ -18,9 +18,7 @@ pub(crate) fn config_with(yaml: &str, env: &[(&str, &str)]) -> Config {
 }
 
 pub(crate) fn vars(env: &[(&str, &str)]) -> Vec<(String, String)> {
-    env.iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// What is said about a configuration that must not be fine.
@@ -39,13 +37,7 @@ fn nothing_means_the_defaults() {
     assert_eq!(config(""), Config::default());
     assert_eq!(config("paths:"), Config::default());
     assert_eq!(yaml::parse(auth::DEFAULT_USERS).problems, []);
-    assert_eq!(
-        config(&format!(
-            "authInternalUsers: {}",
-            auth::DEFAULT_USERS.replace('\n', "\n  ")
-        )),
-        Config::default()
-    );
+    assert_eq!(config(&format!("authInternalUsers: {}", auth::DEFAULT_USERS.replace('\n', "\n  "))), Config::default());
 }
 
 #[test]
@@ -55,13 +47,9 @@ fn the_embedded_one_has_a_test_path() {
     assert_eq!(c.paths["test"].source, Source::Test);
     assert!(c.paths["test"].source_on_demand);
     assert_eq!(load(None, &[]).unwrap().config, c);
-    let c = load(None, &vars(&[("CAMGATE_LOGLEVEL", "debug")]))
-        .unwrap()
-        .config;
+    let c = load(None, &vars(&[("CAMGATE_LOGLEVEL", "debug")])).unwrap().config;
     assert!(c.paths.contains_key("test") && c.log_level == LogLevel::Debug);
-    let c = load(None, &vars(&[("CAMGATE_PATHS_CAM1_SOURCE", "rtsp://h")]))
-        .unwrap()
-        .config;
+    let c = load(None, &vars(&[("CAMGATE_PATHS_CAM1_SOURCE", "rtsp://h")])).unwrap().config;
     assert_eq!(c.paths.keys().collect::<Vec<_>>(), ["cam1"]);
 }
 
@@ -102,10 +90,7 @@ paths:
   cam2:
 ",
     );
-    assert_eq!(
-        (c.log_level, c.log_structured, c.read_timeout),
-        (LogLevel::Debug, true, Duration::from_secs(90))
-    );
+    assert_eq!((c.log_level, c.log_structured, c.read_timeout), (LogLevel::Debug, true, Duration::from_secs(90)));
     assert_eq!(c.webrtc_listen(), ["127.0.0.1:0".parse().unwrap()]);
     assert_eq!(c.webrtc_port_range, Some((30000, 30100)));
     assert!(!c.webrtc_ips_from_interfaces);
@@ -117,14 +102,7 @@ paths:
     assert_eq!(c.webrtc_trusted_proxies[0].to_string(), "10.0.0.0/8");
     assert_eq!(c.webrtc_trusted_proxies[1].to_string(), "::1/128");
     assert_eq!(c.auth_internal_users[0].permissions[0].path, "~^cam");
-    assert_eq!(
-        (
-            c.limits.sdp_size.0,
-            c.limits.posts_burst,
-            c.limits.sdp_sections
-        ),
-        (128 << 10, 5, 32)
-    );
+    assert_eq!((c.limits.sdp_size.0, c.limits.posts_burst, c.limits.sdp_sections), (128 << 10, 5, 32));
     let cam1 = &c.paths["cam1"];
     assert_eq!(cam1.source_fingerprint.as_ref().unwrap().len(), 64);
     assert_eq!((cam1.max_readers, cam1.rtsp_transport), (7, Transport::Tcp));
@@ -174,14 +152,8 @@ fn values_of_the_wrong_kind() {
     for (yaml, expected) in [
         ("[]", "must be a mapping, not a list"),
         ("word", "must be a mapping, not a single value"),
-        (
-            "logLevel: [info]",
-            "logLevel: must be one of error, warn, info, debug, not a list",
-        ),
-        (
-            "logStructured: 2",
-            "logStructured: \"2\" is neither yes nor no",
-        ),
+        ("logLevel: [info]", "logLevel: must be one of error, warn, info, debug, not a list"),
+        ("logStructured: 2", "logStructured: \"2\" is neither yes nor no"),
         ("readTimeout: 0s", "readTimeout: must be greater than zero"),
         (
             "webrtcAddress: '8889'",
@@ -189,188 +161,77 @@ fn values_of_the_wrong_kind() {
         ),
         ("webrtcAddress: ':99999'", "has no port"),
         ("webrtcAddress: ::1:80", "has no IP address"),
-        (
-            "webrtcPortRange: 200-100",
-            "webrtcPortRange: \"200-100\" ends before it begins",
-        ),
+        ("webrtcPortRange: 200-100", "webrtcPortRange: \"200-100\" ends before it begins"),
         ("webrtcPortRange: 0-100", "is not a range of ports"),
         ("webrtcPortRange: [1, 2, 3]", "a list of two ports"),
         ("webrtcPortRange: {}", "a range of ports like 30000-30100"),
-        (
-            "webrtcAllowOrigins: '*'",
-            "webrtcAllowOrigins: must be a list, not a single value",
-        ),
+        ("webrtcAllowOrigins: '*'", "webrtcAllowOrigins: must be a list, not a single value"),
         ("webrtcAllowOrigins: [a, ]\nlogLevel: x", "logLevel"),
-        (
-            "webrtcAdditionalHosts: [a, '']",
-            "webrtcAdditionalHosts: has an empty entry",
-        ),
-        (
-            "webrtcAdditionalHosts: [~]",
-            "webrtcAdditionalHosts[0]: an entry without a value",
-        ),
-        (
-            "webrtcTrustedProxies: [10.0.0.0/33]",
-            "webrtcTrustedProxies[0]: \"10.0.0.0/33\" is neither",
-        ),
-        (
-            "webrtcICEServers2: [{url: http://h}]",
-            "webrtcICEServers2[0].url: must be like stun:host:3478",
-        ),
-        (
-            "webrtcICEServers2: [{url: 'turn:h'}]",
-            "needs username and password",
-        ),
-        (
-            "webrtcICEServers2: [{url: 'stun:a@b'}]",
-            "credentials go into username",
-        ),
-        (
-            "webrtcICEServers2: [{}]",
-            "webrtcICEServers2[0].url: must be",
-        ),
-        (
-            "authInternalUsers: [{pass: x}]",
-            "authInternalUsers[0].user: is missing",
-        ),
-        (
-            "authInternalUsers: [{user: any, pass: x}]",
-            "authInternalUsers[0].pass: the user \"any\" cannot",
-        ),
-        (
-            "authInternalUsers: [{user: a, pass: 'sha256:x'}]",
-            "authInternalUsers[0].pass: \"sha256:\" must be followed",
-        ),
-        (
-            "authInternalUsers: [{user: a, pass: 'argon2:x'}]",
-            "authInternalUsers[0].pass: \"argon2:\" must be followed",
-        ),
+        ("webrtcAdditionalHosts: [a, '']", "webrtcAdditionalHosts: has an empty entry"),
+        ("webrtcAdditionalHosts: [~]", "webrtcAdditionalHosts[0]: an entry without a value"),
+        ("webrtcTrustedProxies: [10.0.0.0/33]", "webrtcTrustedProxies[0]: \"10.0.0.0/33\" is neither"),
+        ("webrtcICEServers2: [{url: http://h}]", "webrtcICEServers2[0].url: must be like stun:host:3478"),
+        ("webrtcICEServers2: [{url: 'turn:h'}]", "needs username and password"),
+        ("webrtcICEServers2: [{url: 'stun:a@b'}]", "credentials go into username"),
+        ("webrtcICEServers2: [{}]", "webrtcICEServers2[0].url: must be"),
+        ("authInternalUsers: [{pass: x}]", "authInternalUsers[0].user: is missing"),
+        ("authInternalUsers: [{user: any, pass: x}]", "authInternalUsers[0].pass: the user \"any\" cannot"),
+        ("authInternalUsers: [{user: a, pass: 'sha256:x'}]", "authInternalUsers[0].pass: \"sha256:\" must be followed"),
+        ("authInternalUsers: [{user: a, pass: 'argon2:x'}]", "authInternalUsers[0].pass: \"argon2:\" must be followed"),
         (
             "authInternalUsers: [{user: a, permissions: [{action: read, path: '~('}]}]",
             "permissions[0].path: is no regular expression",
         ),
         ("limits: 3", "limits: must be a mapping, not a single value"),
-        (
-            "limits: {sdpSize: 3}",
-            "limits.sdpSize: must be at least 1K",
-        ),
-        (
-            "limits: {connections: 0}",
-            "limits.connections: must be at least 1",
-        ),
-        (
-            "limits: {sdpSizes: 3}",
-            "limits.sdpSizes: unknown key, did you mean \"sdpSize\"?",
-        ),
-        (
-            "paths: []",
-            "paths: must be a mapping of path names, not a list",
-        ),
-        (
-            "paths: {a: 3}",
-            "paths.a: must be a mapping, not a single value",
-        ),
+        ("limits: {sdpSize: 3}", "limits.sdpSize: must be at least 1K"),
+        ("limits: {connections: 0}", "limits.connections: must be at least 1"),
+        ("limits: {sdpSizes: 3}", "limits.sdpSizes: unknown key, did you mean \"sdpSize\"?"),
+        ("paths: []", "paths: must be a mapping of path names, not a list"),
+        ("paths: {a: 3}", "paths.a: must be a mapping, not a single value"),
         ("paths: {a b: }", "letters, digits"),
-        (
-            "paths: {a: {source: 5}}",
-            "paths.a.source: \"5\" is no source",
-        ),
-        (
-            "paths: {a: {source: {}}}",
-            "paths.a.source: must be a source such as rtsp://…, not a mapping",
-        ),
-        (
-            "paths: {a: {source: rtmp://u:geheim@h}}",
-            "(rtmp) that camgate does not have yet",
-        ),
-        (
-            "paths: {a: {sourceFingerprint: abc}}",
-            "paths.a.sourceFingerprint: \"abc\" is no SHA-256",
-        ),
-        (
-            "paths: {a: {sourceOnDemand: yes}}",
-            "paths.a.sourceOnDemand: is of no use",
-        ),
-        (
-            "paths: {~^a$: {source: test}}",
-            "paths.~^a$.sourceOnDemand: a path that stands for many",
-        ),
-        (
-            "paths: {all_others: {source: test}}",
-            "paths.all_others.sourceOnDemand: a path that stands for many",
-        ),
-        (
-            "paths: {~^a$: {source: rtsp://h/$G1, sourceOnDemand: yes}}",
-            "names the group $G1, and the pattern has 0",
-        ),
-        (
-            "paths: {~^(a)$: {source: rtsp://h/$G0, sourceOnDemand: yes}}",
-            "names the group $G0, and the pattern has 1",
-        ),
-        (
-            "paths: {a: {source: rtsp://$G1/x}}",
-            "only a path \"~regex\" has groups",
-        ),
-        (
-            "pathDefaults: {sorce: x}",
-            "pathDefaults.sorce: unknown key, did you mean \"source\"?",
-        ),
+        ("paths: {a: {source: 5}}", "paths.a.source: \"5\" is no source"),
+        ("paths: {a: {source: {}}}", "paths.a.source: must be a source such as rtsp://…, not a mapping"),
+        ("paths: {a: {source: rtmp://u:geheim@h}}", "(rtmp) that camgate does not have yet"),
+        ("paths: {a: {sourceFingerprint: abc}}", "paths.a.sourceFingerprint: \"abc\" is no SHA-256"),
+        ("paths: {a: {sourceOnDemand: yes}}", "paths.a.sourceOnDemand: is of no use"),
+        ("paths: {~^a$: {source: test}}", "paths.~^a$.sourceOnDemand: a path that stands for many"),
+        ("paths: {all_others: {source: test}}", "paths.all_others.sourceOnDemand: a path that stands for many"),
+        ("paths: {~^a$: {source: rtsp://h/$G1, sourceOnDemand: yes}}", "names the group $G1, and the pattern has 0"),
+        ("paths: {~^(a)$: {source: rtsp://h/$G0, sourceOnDemand: yes}}", "names the group $G0, and the pattern has 1"),
+        ("paths: {a: {source: rtsp://$G1/x}}", "only a path \"~regex\" has groups"),
+        ("pathDefaults: {sorce: x}", "pathDefaults.sorce: unknown key, did you mean \"source\"?"),
         ("authMethod: jwt", "authMethod: \"jwt\" is not there yet"),
         ("paths: {a: {readUser: x}}", "would let everybody in"),
         ("a: [", "not valid YAML"),
     ] {
         let found = problems(yaml);
-        assert!(
-            found.iter().any(|p| p.contains(expected)),
-            "{yaml}: {found:#?}"
-        );
-        assert!(
-            found
-                .iter()
-                .all(|p| p.starts_with("c.yml:") && !p.contains("geheim")),
-            "{yaml}: {found:#?}"
-        );
+        assert!(found.iter().any(|p| p.contains(expected)), "{yaml}: {found:#?}");
+        assert!(found.iter().all(|p| p.starts_with("c.yml:") && !p.contains("geheim")), "{yaml}: {found:#?}");
     }
 }
 
 #[test]
 fn an_emptied_list_lets_nobody_in() {
     assert!(config("authInternalUsers:").auth_internal_users.is_empty());
-    assert!(
-        config("webrtcAllowOrigins:")
-            .webrtc_allow_origins
-            .is_empty()
-    );
+    assert!(config("webrtcAllowOrigins:").webrtc_allow_origins.is_empty());
 }
 
 #[test]
 fn a_path_can_unset_a_default() {
-    let c =
-        config("{pathDefaults: {pipeline: a.gst}, paths: {a: {pipeline: ''}, b: {pipeline: }}}");
+    let c = config("{pathDefaults: {pipeline: a.gst}, paths: {a: {pipeline: ''}, b: {pipeline: }}}");
     assert_eq!(c.paths["a"].pipeline, None);
     assert_eq!(c.paths["b"].pipeline, Some("a.gst".into()));
 }
 
 #[test]
 fn merges_serve_for_groups_of_paths() {
-    let c = config(
-        "paths:\n  a: &base {source: test, maxReaders: 4}\n  b:\n    <<: *base\n    source: publisher\n",
-    );
-    assert_eq!(
-        (c.paths["b"].max_readers, &c.paths["b"].source),
-        (4, &Source::Publisher)
-    );
+    let c = config("paths:\n  a: &base {source: test, maxReaders: 4}\n  b:\n    <<: *base\n    source: publisher\n");
+    assert_eq!((c.paths["b"].max_readers, &c.paths["b"].source), (4, &Source::Publisher));
 }
 
 #[test]
 fn addresses() {
-    let listen = |text: &str| {
-        listen_addresses(text)
-            .unwrap()
-            .iter()
-            .map(SocketAddr::to_string)
-            .collect::<Vec<_>>()
-    };
+    let listen = |text: &str| listen_addresses(text).unwrap().iter().map(SocketAddr::to_string).collect::<Vec<_>>();
     assert_eq!(listen(":8889"), ["[::]:8889", "0.0.0.0:8889"]);
     assert_eq!(listen("localhost:1"), ["127.0.0.1:1", "[::1]:1"]);
     assert_eq!(listen("[::1]:1"), ["[::1]:1"]);
@@ -382,9 +243,7 @@ fn files() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("c.yml");
     let first = |file: &std::path::Path| load(Some(file), &[]).unwrap_err()[0].to_string();
-    assert!(
-        first(&file).ends_with("c.yml: cannot be read: No such file or directory (os error 2)")
-    );
+    assert!(first(&file).ends_with("c.yml: cannot be read: No such file or directory (os error 2)"));
     assert!(first(dir.path()).contains("cannot be read"));
     std::fs::write(&file, b"a: b\nc: \xff").unwrap();
     assert!(first(&file).ends_with("c.yml: is not UTF-8 (line 2)"));
@@ -419,7 +278,9 @@ fn a_file_of_mediamtxs_loads_with_one_warning() {
 fn five_thousand_paths() {
     let mut yaml = String::from("paths:\n");
     for i in 0..5000 {
-        yaml.push_str(&format!("  cam{i}:\n    source: rtsp://u:p{i}@10.0.0.1/{i}\n    sourceOnDemand: yes\n    rtspTransport: tcp\n"));
+        yaml.push_str(&format!(
+            "  cam{i}:\n    source: rtsp://u:p{i}@10.0.0.1/{i}\n    sourceOnDemand: yes\n    rtspTransport: tcp\n"
+        ));
     }
     let c = config(&yaml);
     assert_eq!(c.paths.len(), 5000);

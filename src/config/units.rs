@@ -35,22 +35,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
     let mut nanos: u128 = 0;
     while !rest.is_empty() {
-        let digits = rest
-            .bytes()
-            .take_while(|b| b.is_ascii_digit() || *b == b'.')
-            .count();
+        let digits = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
         let (number, behind) = rest.split_at(digits);
-        let letters = behind
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(behind.len());
+        let letters = behind.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(behind.len());
         let (unit, next) = behind.split_at(letters);
         if unit.is_empty() {
             return Err(format!("lacks a unit; {HOW}"));
         }
-        let scale = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .map(|(_, scale)| *scale);
+        let scale = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale);
         let part = scale.and_then(|scale| scaled(number, scale));
         let Some(part) = part else {
             return Err(format!("is not a duration; {HOW}"));
@@ -62,10 +54,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         }
         rest = next;
     }
-    Ok(Duration::new(
-        (nanos / 1_000_000_000) as u64,
-        (nanos % 1_000_000_000) as u32,
-    ))
+    Ok(Duration::new((nanos / 1_000_000_000) as u64, (nanos % 1_000_000_000) as u32))
 }
 
 /// `number` (decimal digits, perhaps one point) times `scale`, capped a little
@@ -101,9 +90,7 @@ pub fn parse_size(text: &str) -> Result<usize, String> {
         "G" | "GB" | "GIB" => 30,
         _ => return Err(format!("is not a size; {HOW}")),
     };
-    let number: u64 = number
-        .parse()
-        .map_err(|_| format!("is not a size; {HOW}"))?;
+    let number: u64 = number.parse().map_err(|_| format!("is not a size; {HOW}"))?;
     number
         .checked_mul(1 << shift)
         .and_then(|bytes| usize::try_from(bytes).ok())
@@ -131,29 +118,12 @@ mod tests {
             ("0s", 0),
             (" 5s ", 5_000),
         ] {
-            assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_millis(ms)),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         assert_eq!(parse_duration("15us"), Ok(Duration::from_micros(15)));
         assert_eq!(parse_duration("15µs"), Ok(Duration::from_micros(15)));
         assert_eq!(parse_duration("3ns"), Ok(Duration::from_nanos(3)));
-        for text in [
-            "",
-            "10",
-            "s",
-            "-1s",
-            "10 s",
-            "1x",
-            "1.2.3s",
-            ".s",
-            "1s5",
-            "10S",
-            "99999999999d",
-            "1e3s",
-        ] {
+        for text in ["", "10", "s", "-1s", "10 s", "1x", "1.2.3s", ".s", "1s5", "10S", "99999999999d", "1e3s"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
         assert!(parse_duration("10").unwrap_err().contains("10s"));
@@ -172,15 +142,7 @@ mod tests {
         ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
-        for text in [
-            "",
-            "K",
-            "1.5M",
-            "-1",
-            "1T",
-            "99999999999999999999",
-            "18446744073709551615G",
-        ] {
+        for text in ["", "K", "1.5M", "-1", "1T", "99999999999999999999", "18446744073709551615G"] {
             assert!(parse_size(text).is_err(), "{text}");
         }
     }

@@ -14,12 +14,10 @@ use crate::redact::Secret;
 impl FromNode for bool {
     fn read(node: &Node, cx: &mut Cx) -> Option<Self> {
         // YAML 1.1's words, as MediaMTX accepts them.
-        cx.parsed(node, "yes or no", |text| {
-            match text.to_ascii_lowercase().as_str() {
-                "yes" | "true" | "on" => Ok(true),
-                "no" | "false" | "off" => Ok(false),
-                _ => Err("is neither yes nor no".into()),
-            }
+        cx.parsed(node, "yes or no", |text| match text.to_ascii_lowercase().as_str() {
+            "yes" | "true" | "on" => Ok(true),
+            "no" | "false" | "off" => Ok(false),
+            _ => Err("is neither yes nor no".into()),
         })
     }
 }
@@ -46,9 +44,7 @@ impl FromNode for usize {
     fn read(node: &Node, cx: &mut Cx) -> Option<Self> {
         // u32, so that it means the same on every machine.
         cx.parsed(node, "a whole number", |text| {
-            text.parse::<u32>()
-                .map(|n| n as usize)
-                .map_err(|_| "is not a whole number from 0 on".into())
+            text.parse::<u32>().map(|n| n as usize).map_err(|_| "is not a whole number from 0 on".into())
         })
     }
 }
@@ -126,24 +122,12 @@ impl FromNode for PortRange {
         let joined;
         let node = match &node.value {
             Value::List(items) => match items.as_slice() {
-                [
-                    Node {
-                        value: Value::Scalar(a),
-                        ..
-                    },
-                    Node {
-                        value: Value::Scalar(b),
-                        ..
-                    },
-                ] => {
+                [Node { value: Value::Scalar(a), .. }, Node { value: Value::Scalar(b), .. }] => {
                     joined = Node::scalar(node.at.clone(), &format!("{a}-{b}"));
                     &joined
                 }
                 _ => {
-                    cx.problem(
-                        &node.at,
-                        format!("must be {WANTED}, or a list of two ports"),
-                    );
+                    cx.problem(&node.at, format!("must be {WANTED}, or a list of two ports"));
                     return None;
                 }
             },
@@ -171,19 +155,12 @@ impl FromNode for PortRange {
 impl FromNode for Option<String> {
     fn read(node: &Node, cx: &mut Cx) -> Option<Self> {
         cx.parsed(node, "a fingerprint", |text| {
-            let hex: String = text
-                .chars()
-                .filter(|c| *c != ':')
-                .collect::<String>()
-                .to_ascii_lowercase();
+            let hex: String = text.chars().filter(|c| *c != ':').collect::<String>().to_ascii_lowercase();
             if hex.is_empty() {
                 return Ok(None);
             }
             if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return Err(
-                    "is no SHA-256 fingerprint: 64 hexadecimal digits, with or without colons"
-                        .into(),
-                );
+                return Err("is no SHA-256 fingerprint: 64 hexadecimal digits, with or without colons".into());
             }
             Ok(Some(hex))
         })
@@ -192,18 +169,10 @@ impl FromNode for Option<String> {
 
 /// Refuses zero, for timeouts that would end everything at once.
 pub(crate) fn positive(value: &Duration) -> Result<(), String> {
-    if value.is_zero() {
-        Err("must be greater than zero".into())
-    } else {
-        Ok(())
-    }
+    if value.is_zero() { Err("must be greater than zero".into()) } else { Ok(()) }
 }
 
 /// Refuses zero, for limits that would refuse everything.
 pub(crate) fn at_least_one(value: &usize) -> Result<(), String> {
-    if *value == 0 {
-        Err("must be at least 1".into())
-    } else {
-        Ok(())
-    }
+    if *value == 0 { Err("must be at least 1".into()) } else { Ok(()) }
 }

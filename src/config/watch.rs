@@ -96,13 +96,11 @@ impl Hinter {
             let _ = hint.try_send(());
         });
         let watcher = watcher
-            .inspect_err(|e| tracing::warn!("no notifications of file changes ({e}); the configuration is looked at every {LOOK:?}"))
+            .inspect_err(|e| {
+                tracing::warn!("no notifications of file changes ({e}); the configuration is looked at every {LOOK:?}")
+            })
             .ok();
-        let mut hinter = Hinter {
-            file: file.to_owned(),
-            watcher,
-            watched: Vec::new(),
-        };
+        let mut hinter = Hinter { file: file.to_owned(), watcher, watched: Vec::new() };
         hinter.aim();
         hinter
     }

@@ -54,10 +54,7 @@ pub(crate) struct Entry {
 
 impl Node {
     pub(crate) fn scalar(at: At, text: &str) -> Self {
-        Node {
-            at,
-            value: Value::Scalar(text.into()),
-        }
+        Node { at, value: Value::Scalar(text.into()) }
     }
 
     /// The entry of a mapping.
@@ -70,8 +67,7 @@ impl Node {
 
     /// Whether a mapping has `key` with a value.
     pub(crate) fn given(&self, key: &str) -> bool {
-        self.entry(key)
-            .is_some_and(|entry| entry.node.value != Value::Null)
+        self.entry(key).is_some_and(|entry| entry.node.value != Value::Null)
     }
 
     /// What kind of thing it is, for messages.
@@ -104,11 +100,9 @@ pub(crate) fn parse(text: &str) -> Parsed {
     while let Some(event) = parser.next_event() {
         let step = match event {
             Ok((event, span)) => builder.event(event, span.start.line() as u32),
-            Err(e) => Err(Problem::new(
-                &At::Line(e.marker().line() as u32),
-                "",
-                format!("not valid YAML: {}", e.info()),
-            )),
+            Err(e) => {
+                Err(Problem::new(&At::Line(e.marker().line() as u32), "", format!("not valid YAML: {}", e.info())))
+            }
         };
         if let Err(problem) = step {
             builder.problems.push(problem);
@@ -116,11 +110,7 @@ pub(crate) fn parse(text: &str) -> Parsed {
             break;
         }
     }
-    Parsed {
-        root: builder.root.unwrap_or_default(),
-        problems: builder.problems,
-        broken,
-    }
+    Parsed { root: builder.root.unwrap_or_default(), problems: builder.problems, broken }
 }
 
 /// A collection that is not complete yet.
@@ -134,11 +124,7 @@ struct Frame {
 
 enum Kind {
     List(Vec<Node>),
-    Map {
-        map: Map,
-        key: Option<(String, At)>,
-        merges: Vec<Node>,
-    },
+    Map { map: Map, key: Option<(String, At)>, merges: Vec<Node> },
 }
 
 #[derive(Default)]
@@ -160,37 +146,20 @@ impl Builder {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(Problem::new(
-                        &at,
-                        "",
-                        "a second YAML document begins here; the configuration is one",
-                    ));
+                    return Err(Problem::new(&at, "", "a second YAML document begins here; the configuration is one"));
                 }
                 Ok(())
             }
             Event::Alias(id) => match self.anchors.get(&id).cloned() {
                 Some((node, weight)) => self.add(node, weight, at, false),
-                None => Err(Problem::new(
-                    &at,
-                    "",
-                    "an alias inside of what it stands for",
-                )),
+                None => Err(Problem::new(&at, "", "an alias inside of what it stands for")),
             },
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
                 let tag = core_tag(&tag, &at)?;
-                let null = plain
-                    && tag != Some("str")
-                    && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                let value = if null {
-                    Value::Null
-                } else {
-                    Value::Scalar(text.as_ref().into())
-                };
-                let node = Node {
-                    at: at.clone(),
-                    value,
-                };
+                let null = plain && tag != Some("str") && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                let value = if null { Value::Null } else { Value::Scalar(text.as_ref().into()) };
+                let node = Node { at: at.clone(), value };
                 self.remember(anchor, &node, 1);
                 // `<<` merges only where it is written plainly, as YAML 1.1 has it.
                 let merge = plain && &*text == "<<";
@@ -202,15 +171,7 @@ impl Builder {
             }
             Event::MappingStart(anchor, tag) => {
                 core_tag(&tag, &at)?;
-                self.open(
-                    at,
-                    anchor,
-                    Kind::Map {
-                        map: Map::new(),
-                        key: None,
-                        merges: Vec::new(),
-                    },
-                )
+                self.open(at, anchor, Kind::Map { map: Map::new(), key: None, merges: Vec::new() })
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
         }
@@ -218,25 +179,12 @@ impl Builder {
 
     fn open(&mut self, at: At, anchor: usize, kind: Kind) -> Result<(), Problem> {
         if self.stack.len() >= MAX_DEPTH {
-            return Err(Problem::new(
-                &at,
-                "",
-                format!("nested more than {MAX_DEPTH} levels deep"),
-            ));
+            return Err(Problem::new(&at, "", format!("nested more than {MAX_DEPTH} levels deep")));
         }
-        if let Some(Frame {
-            kind: Kind::Map { key: None, .. },
-            ..
-        }) = self.stack.last()
-        {
+        if let Some(Frame { kind: Kind::Map { key: None, .. }, .. }) = self.stack.last() {
             return Err(Problem::new(&at, "", "a key must be a plain word"));
         }
-        self.stack.push(Frame {
-            at,
-            anchor,
-            weight: 1,
-            kind,
-        });
+        self.stack.push(Frame { at, anchor, weight: 1, kind });
         Ok(())
     }
 
@@ -246,19 +194,14 @@ impl Builder {
         };
         let value = match frame.kind {
             Kind::List(items) => Value::List(Arc::new(items)),
-            Kind::Map {
-                mut map, merges, ..
-            } => {
+            Kind::Map { mut map, merges, .. } => {
                 for node in merges {
                     merge(&mut map, &node)?;
                 }
                 Value::Map(Arc::new(map))
             }
         };
-        let node = Node {
-            at: frame.at.clone(),
-            value,
-        };
+        let node = Node { at: frame.at.clone(), value };
         self.remember(frame.anchor, &node, frame.weight);
         // Its parts are counted already; only the parent's weight grows.
         self.total = self.total.saturating_sub(frame.weight - 1);
@@ -275,11 +218,7 @@ impl Builder {
     fn add(&mut self, node: Node, weight: usize, at: At, merge: bool) -> Result<(), Problem> {
         self.total = self.total.saturating_add(weight);
         if self.total > MAX_NODES {
-            return Err(Problem::new(
-                &at,
-                "",
-                format!("more than {MAX_NODES} values"),
-            ));
+            return Err(Problem::new(&at, "", format!("more than {MAX_NODES} values")));
         }
         let Some(frame) = self.stack.last_mut() else {
             self.root = Some(node);
@@ -318,20 +257,11 @@ impl Builder {
 }
 
 /// The name of a tag of the core schema; others mean something we do not know.
-fn core_tag<'a>(
-    tag: &'a Option<std::borrow::Cow<'_, Tag>>,
-    at: &At,
-) -> Result<Option<&'a str>, Problem> {
+fn core_tag<'a>(tag: &'a Option<std::borrow::Cow<'_, Tag>>, at: &At) -> Result<Option<&'a str>, Problem> {
     match tag {
         None => Ok(None),
-        Some(tag) if tag.is_yaml_core_schema() || (tag.handle.is_empty() && tag.suffix == "!") => {
-            Ok(Some(&tag.suffix))
-        }
-        Some(_) => Err(Problem::new(
-            at,
-            "",
-            "YAML tags (!…) are not supported; quote a value that begins with \"!\"",
-        )),
+        Some(tag) if tag.is_yaml_core_schema() || (tag.handle.is_empty() && tag.suffix == "!") => Ok(Some(&tag.suffix)),
+        Some(_) => Err(Problem::new(at, "", "YAML tags (!…) are not supported; quote a value that begins with \"!\"")),
     }
 }
 
@@ -350,11 +280,7 @@ fn merge(into: &mut Map, from: &Node) -> Result<(), Problem> {
         Value::List(items) if items.iter().all(|item| matches!(item.value, Value::Map(_))) => {
             items.iter().try_for_each(|item| merge(into, item))
         }
-        _ => Err(Problem::new(
-            &from.at,
-            "<<",
-            "must be a mapping, or a list of mappings",
-        )),
+        _ => Err(Problem::new(&from.at, "<<", "must be a mapping, or a list of mappings")),
     }
 }
 

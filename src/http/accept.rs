@@ -25,10 +25,7 @@ pub fn wanted(headers: &HeaderMap) -> Wanted {
             .map(|(i, (_, q))| (*q, -(i as i64)))
             .max_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))
     };
-    match (
-        find(&["application/json"]),
-        find(&["text/html", "application/xhtml+xml"]),
-    ) {
+    match (find(&["application/json"]), find(&["text/html", "application/xhtml+xml"])) {
         (Some(json), Some(html)) if json < html => Wanted::Html,
         (Some(_), _) => Wanted::Json,
         (None, Some(_)) => Wanted::Html,
@@ -64,9 +61,7 @@ pub fn if_match(headers: &HeaderMap) -> Option<String> {
             .flat_map(|v| v.split(','))
             .map(|tag| {
                 let tag = tag.trim();
-                tag.strip_prefix('"')
-                    .and_then(|t| t.strip_suffix('"'))
-                    .unwrap_or(tag)
+                tag.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(tag)
             })
             .filter(|tag| !tag.is_empty())
             .collect();
@@ -106,20 +101,14 @@ mod tests {
 
     fn with(name: &'static str, value: &str) -> HeaderMap {
         let mut map = HeaderMap::new();
-        map.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_str(value).unwrap(),
-        );
+        map.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         map
     }
 
     #[test]
     fn html_or_json() {
         for (value, want) in [
-            (
-                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-                Wanted::Html,
-            ),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Wanted::Html),
             ("application/json", Wanted::Json),
             ("Application/JSON", Wanted::Json),
             ("application/json, text/plain, */*", Wanted::Json),
@@ -153,19 +142,10 @@ mod tests {
 
     #[test]
     fn entity_tags() {
-        for (value, want) in [
-            (r#""a""#, true),
-            (r#"W/"a""#, true),
-            (r#""b", "a""#, true),
-            ("*", true),
-            (r#""b""#, false),
-            ("a", false),
-        ] {
-            assert_eq!(
-                has(&with("if-none-match", value), r#""a""#),
-                want,
-                "{value}"
-            );
+        for (value, want) in
+            [(r#""a""#, true), (r#"W/"a""#, true), (r#""b", "a""#, true), ("*", true), (r#""b""#, false), ("a", false)]
+        {
+            assert_eq!(has(&with("if-none-match", value), r#""a""#), want, "{value}");
         }
     }
 
@@ -181,20 +161,14 @@ mod tests {
         assert_eq!(read("if-match", ""), None);
         assert_eq!(if_match(&HeaderMap::new()), None);
         let mut both = with("etag", r#""x""#);
-        both.insert(
-            HeaderName::from_static("if-match"),
-            HeaderValue::from_static(r#""y""#),
-        );
+        both.insert(HeaderName::from_static("if-match"), HeaderValue::from_static(r#""y""#));
         assert_eq!(if_match(&both).as_deref(), Some("y"));
     }
 
     #[test]
     fn media_types() {
         let read = |value| media_type(&with("content-type", value));
-        assert_eq!(
-            read("Application/SDP; charset=utf-8").as_deref(),
-            Some("application/sdp")
-        );
+        assert_eq!(read("Application/SDP; charset=utf-8").as_deref(), Some("application/sdp"));
         assert_eq!(read("application/sdp").as_deref(), Some("application/sdp"));
         assert_eq!(media_type(&HeaderMap::new()), None);
     }

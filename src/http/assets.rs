@@ -6,9 +6,7 @@ use std::io::Write;
 use std::sync::LazyLock;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY,
-};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
@@ -36,10 +34,7 @@ static ASSETS: LazyLock<HashMap<String, Asset>> = LazyLock::new(|| {
     Files::iter()
         .filter_map(|name| {
             let mime = mime(&name)?;
-            Some((
-                name.to_string(),
-                Asset::new(mime, Files::get(&name)?.data.into_owned()),
-            ))
+            Some((name.to_string(), Asset::new(mime, Files::get(&name)?.data.into_owned())))
         })
         .collect()
 });
@@ -82,12 +77,7 @@ impl Asset {
             .ok()
             .filter(|packed| packed.len() + 64 < content.len())
             .map(Bytes::from);
-        Asset {
-            mime,
-            plain: content.into(),
-            gzip,
-            tag,
-        }
+        Asset { mime, plain: content.into(), gzip, tag }
     }
 
     /// Whether it is a page, which has routes of its own.
@@ -97,21 +87,13 @@ impl Asset {
 
     /// 200 with the content or 304, by what the client has and reads. `extra`
     /// adds headers to either.
-    pub fn answer(
-        &self,
-        headers: &HeaderMap,
-        extra: impl FnOnce(&mut HttpResponseBuilder),
-    ) -> HttpResponse {
+    pub fn answer(&self, headers: &HeaderMap, extra: impl FnOnce(&mut HttpResponseBuilder)) -> HttpResponse {
         let packed = self.gzip.as_ref().filter(|_| accept::gzip(headers));
         // A strong tag stands for the very bytes, so each encoding has its own.
         let suffix = if packed.is_some() { "-gz" } else { "" };
         let etag = format!("\"{}{suffix}\"", self.tag);
         let known = accept::has(headers, &etag);
-        let status = if known {
-            StatusCode::NOT_MODIFIED
-        } else {
-            StatusCode::OK
-        };
+        let status = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
         let mut answer = HttpResponse::build(status);
         answer
             .insert_header((ETAG, etag))
@@ -141,10 +123,7 @@ mod tests {
 
     #[test]
     fn a_digest_names_the_very_bytes() {
-        let asset = Asset::new(
-            "text/css; charset=utf-8",
-            b"body { color: red }\n".repeat(100),
-        );
+        let asset = Asset::new("text/css; charset=utf-8", b"body { color: red }\n".repeat(100));
         let mut headers = HeaderMap::new();
         let plain = asset.answer(&headers, |_| {});
         assert_eq!(plain.status(), 200);
@@ -165,8 +144,7 @@ mod tests {
         assert_eq!(packed.headers().get(CONTENT_ENCODING).unwrap(), "gzip");
         let body = packed.into_body().try_into_bytes().unwrap();
         let mut text = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&body[..]), &mut text)
-            .unwrap();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&body[..]), &mut text).unwrap();
         assert_eq!(text.len(), 2000);
     }
 
@@ -175,24 +153,12 @@ mod tests {
         let asset = Asset::new("text/css; charset=utf-8", b"a{}".to_vec());
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        assert!(
-            !asset
-                .answer(&headers, |_| {})
-                .headers()
-                .contains_key(CONTENT_ENCODING)
-        );
+        assert!(!asset.answer(&headers, |_| {}).headers().contains_key(CONTENT_ENCODING));
     }
 
     #[test]
     fn only_files_for_browsers_are_served() {
-        for name in [
-            "package.json",
-            "x",
-            "wall.test.js",
-            "node_modules/a/b.js",
-            "README.md",
-            ".x",
-        ] {
+        for name in ["package.json", "x", "wall.test.js", "node_modules/a/b.js", "README.md", ".x"] {
             assert_eq!(mime(name), None, "{name}");
         }
         assert_eq!(mime("a.js"), Some("text/javascript; charset=utf-8"));

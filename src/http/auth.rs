@@ -29,10 +29,7 @@ use crate::config::{Action, Permission, User};
 use crate::error::{Error, Kind, Result};
 
 /// Thirty wrong passwords at once, then one a second and address.
-const FAILURES: Rate = Rate {
-    per_second: 1.0,
-    burst: 30.0,
-};
+const FAILURES: Rate = Rate { per_second: 1.0, burst: 30.0 };
 
 /// What is remembered between requests.
 #[derive(Default)]
@@ -82,12 +79,7 @@ enum Paths {
 
 impl Auth {
     /// Finds out who sent a request.
-    pub async fn identify(
-        &self,
-        users: &[User],
-        client: Client,
-        presented: &[Credentials],
-    ) -> Identity {
+    pub async fn identify(&self, users: &[User], client: Client, presented: &[Credentials]) -> Identity {
         let ip = client.addr.ip();
         let locked = match presented {
             [] => None,
@@ -105,9 +97,7 @@ impl Auth {
         for entry in users {
             let anyone = entry.user == "any";
             if !anyone {
-                identity
-                    .with_password
-                    .extend(entry.permissions.iter().map(|p| p.action));
+                identity.with_password.extend(entry.permissions.iter().map(|p| p.action));
             }
             if !entry.ips.is_empty() && !entry.ips.iter().any(|net| net.contains(&ip)) {
                 continue;
@@ -147,12 +137,7 @@ impl Auth {
 
     /// The name under which one of the presented credentials matches the entry.
     /// All are compared, so that a right one does not hide guesses beside it.
-    async fn matching(
-        &self,
-        entry: &User,
-        presented: &[Credentials],
-        marks: &mut [Mark],
-    ) -> Option<String> {
+    async fn matching(&self, entry: &User, presented: &[Credentials], marks: &mut [Mark]) -> Option<String> {
         let stored = entry.pass.expose();
         // An empty password is not "any password" as in MediaMTX, but none.
         if stored.is_empty() {
@@ -186,9 +171,7 @@ fn name(entry: &User, credentials: &Credentials) -> String {
 impl Identity {
     /// Whether the identity may do `action` on `path`.
     pub fn may(&self, action: Action, path: &str) -> bool {
-        self.grants
-            .iter()
-            .any(|g| g.action == action && g.paths.contain(path))
+        self.grants.iter().any(|g| g.action == action && g.paths.contain(path))
     }
 
     /// Whether the identity may do `action` on any path at all.
@@ -198,11 +181,7 @@ impl Identity {
 
     /// The refusal for one who may not do `action` on `path`, or Ok.
     pub fn verdict(&self, action: Action, path: &str) -> Result<()> {
-        if self.may(action, path) {
-            Ok(())
-        } else {
-            Err(self.refusal(action, path))
-        }
+        if self.may(action, path) { Ok(()) } else { Err(self.refusal(action, path)) }
     }
 
     /// Why not: 429, 401 or 403.
@@ -213,10 +192,7 @@ impl Identity {
         }
         let word = action.word();
         if self.presented && !self.accepted {
-            return Error::new(
-                Kind::Unauthorized,
-                "the user name, password or token is wrong",
-            );
+            return Error::new(Kind::Unauthorized, "the user name, password or token is wrong");
         }
         if !self.accepted && self.with_password.contains(&action) {
             let text = format!("the action \"{word}\" needs a user name and a password");
@@ -226,16 +202,10 @@ impl Identity {
             "" => String::new(),
             path => format!(" on the path \"{path}\""),
         };
-        let whom = if self.accepted {
-            "this user"
-        } else {
-            "this client"
-        };
+        let whom = if self.accepted { "this user" } else { "this client" };
         Error::new(
             Kind::Forbidden,
-            format!(
-                "the action \"{word}\"{place} is not permitted to {whom}: authInternalUsers grants it"
-            ),
+            format!("the action \"{word}\"{place} is not permitted to {whom}: authInternalUsers grants it"),
         )
     }
 }
@@ -251,10 +221,7 @@ impl Grant {
                 None => Paths::Exact(path.to_string()),
             },
         };
-        Grant {
-            action: permission.action,
-            paths,
-        }
+        Grant { action: permission.action, paths }
     }
 }
 

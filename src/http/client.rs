@@ -55,10 +55,7 @@ fn forwarded(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Socket
     if !is_trusted(peer.ip()) {
         return peer;
     }
-    let fields: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .filter_map(|v| v.to_str().ok())
-        .collect();
+    let fields: Vec<&str> = headers.get_all("x-forwarded-for").filter_map(|v| v.to_str().ok()).collect();
     let mut client = peer;
     for hop in fields.iter().flat_map(|f| f.split(',')).rev() {
         // An entry that is no address ends the chain: the hop that wrote it is
@@ -109,10 +106,7 @@ mod tests {
     fn headers(list: &[(&str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in list {
-            map.append(
-                HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            );
+            map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
         }
         map
     }
@@ -155,8 +149,7 @@ mod tests {
 
     #[test]
     fn local_is_peer_and_host_and_no_proxy() {
-        let local =
-            |peer, host| client(peer, &[("host", host)], &["127.0.0.1/32", "::1/128"]).local;
+        let local = |peer, host| client(peer, &[("host", host)], &["127.0.0.1/32", "::1/128"]).local;
         for host in [
             "localhost",
             "LOCALHOST:8889",
@@ -171,16 +164,9 @@ mod tests {
             assert!(local("[::1]:1", host), "{host}");
             assert!(!local("192.0.2.1:1", host), "{host}");
         }
-        for host in [
-            "evil.example",
-            "localhost.evil.example",
-            "notlocalhost",
-            "192.0.2.1",
-            "",
-            "[::1]x",
-            "[::1",
-            "0.0.0.0",
-        ] {
+        for host in
+            ["evil.example", "localhost.evil.example", "notlocalhost", "192.0.2.1", "", "[::1]x", "[::1", "0.0.0.0"]
+        {
             assert!(!local("127.0.0.1:1", host), "{host}");
         }
         assert!(!client("127.0.0.1:1", &[], &[]).local, "no Host at all");

@@ -16,12 +16,7 @@ const METHODS: &str = "OPTIONS, GET, HEAD, POST, PATCH, DELETE";
 const HEADERS: &str = "Authorization, Content-Type, If-Match, ETag";
 
 /// Adds the cross-origin headers to an answer, an error included.
-pub fn apply(
-    answer: &mut HeaderMap,
-    origin: Option<&HeaderValue>,
-    allowed: &[String],
-    preflight: bool,
-) {
+pub fn apply(answer: &mut HeaderMap, origin: Option<&HeaderValue>, allowed: &[String], preflight: bool) {
     let any = allowed.iter().any(|o| o.trim() == "*");
     if !any {
         // The answer depends on who asks, also when the asker is refused.
@@ -36,18 +31,9 @@ pub fn apply(
         None => return,
     };
     answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, value);
-    answer.insert(
-        ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static(EXPOSE),
-    );
-    answer.insert(
-        ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static(METHODS),
-    );
-    answer.insert(
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static(HEADERS),
-    );
+    answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSE));
+    answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
+    answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(HEADERS));
     if preflight {
         answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
     }
@@ -150,22 +136,13 @@ mod tests {
         assert_eq!(map.get(ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(), "*");
         assert!(!map.contains_key(VARY));
         let map = applied(Some("https://a.example"), &["https://*.example"]);
-        assert_eq!(
-            map.get(ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(),
-            "https://a.example"
-        );
+        assert_eq!(map.get(ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(), "https://a.example");
         assert_eq!(map.get(VARY).unwrap(), "Origin");
-        for map in [
-            applied(Some("https://b"), &["https://a"]),
-            applied(None, &["https://a"]),
-        ] {
+        for map in [applied(Some("https://b"), &["https://a"]), applied(None, &["https://a"])] {
             assert!(!map.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN));
             assert_eq!(map.get(VARY).unwrap(), "Origin");
         }
-        for map in [
-            applied(Some("https://a.example"), &["*"]),
-            applied(None, &["*"]),
-        ] {
+        for map in [applied(Some("https://a.example"), &["*"]), applied(None, &["*"])] {
             assert!(!map.contains_key("access-control-allow-credentials"));
         }
     }

@@ -90,10 +90,7 @@ fn pair(user: Option<&str>, pass: &str) -> Option<Credentials> {
     if user.unwrap_or_default().is_empty() && pass.is_empty() {
         return None;
     }
-    Some(Credentials {
-        user: user.map(str::to_string),
-        pass: Secret::from(pass.to_string()),
-    })
+    Some(Credentials { user: user.map(str::to_string), pass: Secret::from(pass.to_string()) })
 }
 
 #[cfg(test)]

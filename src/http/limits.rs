@@ -57,9 +57,7 @@ impl Buckets {
         table.since_prune += 1;
         if table.since_prune >= PRUNE_EVERY {
             table.since_prune = 0;
-            table
-                .levels
-                .retain(|_, slot| drained(*slot, rate, now) > 0.0);
+            table.levels.retain(|_, slot| drained(*slot, rate, now) > 0.0);
         }
         match table.levels.entry(self.bucket(ip)) {
             Entry::Vacant(slot) => {
@@ -109,31 +107,16 @@ fn wait(level: f64, rate: Rate) -> Option<u32> {
 }
 
 /// Reads a body of at most `limit` bytes that comes within `time`.
-pub async fn read_body(
-    headers: &HeaderMap,
-    mut payload: Payload,
-    limit: usize,
-    time: Duration,
-) -> Result<Bytes> {
-    let too_large = || {
-        Error::new(
-            Kind::TooLarge,
-            format!("the body has more than {limit} bytes: shorten it"),
-        )
-    };
-    let announced = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse::<u64>().ok());
+pub async fn read_body(headers: &HeaderMap, mut payload: Payload, limit: usize, time: Duration) -> Result<Bytes> {
+    let too_large = || Error::new(Kind::TooLarge, format!("the body has more than {limit} bytes: shorten it"));
+    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if announced.is_some_and(|n| n > limit as u64) {
         return Err(too_large());
     }
     let read = async {
         let mut body = BytesMut::new();
         while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| {
-                Error::new(Kind::BadRequest, "the body ended early or is badly encoded")
-            })?;
+            let chunk = chunk.map_err(|_| Error::new(Kind::BadRequest, "the body ended early or is badly encoded"))?;
             if body.len() + chunk.len() > limit {
                 return Err(too_large());
             }
@@ -142,30 +125,20 @@ pub async fn read_body(
         Ok(body.freeze())
     };
     tokio::time::timeout(time, read).await.unwrap_or_else(|_| {
-        Err(Error::new(
-            Kind::RequestTimeout,
-            format!("the body did not arrive within {} s", time.as_secs_f64()),
-        ))
+        Err(Error::new(Kind::RequestTimeout, format!("the body did not arrive within {} s", time.as_secs_f64())))
     })
 }
 
 /// The size of a request's head as it was on the wire, near enough.
 pub fn head_size(uri_len: usize, headers: &HeaderMap) -> usize {
-    uri_len
-        + headers
-            .iter()
-            .map(|(n, v)| n.as_str().len() + v.len() + 4)
-            .sum::<usize>()
+    uri_len + headers.iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum::<usize>()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate {
-        per_second: 20.0,
-        burst: 200.0,
-    };
+    const RATE: Rate = Rate { per_second: 20.0, burst: 200.0 };
 
     #[test]
     fn row31_a_burst_passes_then_the_rate() {
@@ -180,35 +153,17 @@ mod tests {
         assert_eq!(b.full(ip, RATE, later), None);
         let passed = (0..100).filter(|_| b.take(ip, RATE, later).is_ok()).count();
         assert_eq!(passed, 20);
-        assert!(
-            b.take("192.0.2.2".parse().unwrap(), RATE, later).is_ok(),
-            "a neighbour"
-        );
+        assert!(b.take("192.0.2.2".parse().unwrap(), RATE, later).is_ok(), "a neighbour");
     }
 
     #[test]
     fn an_ipv6_network_is_one_client() {
         let b = Buckets::default();
-        let (rate, now) = (
-            Rate {
-                per_second: 1.0,
-                burst: 1.0,
-            },
-            Instant::now(),
-        );
+        let (rate, now) = (Rate { per_second: 1.0, burst: 1.0 }, Instant::now());
         assert!(b.take("2001:db8::1".parse().unwrap(), rate, now).is_ok());
-        assert!(
-            b.take("2001:db8::ffff".parse().unwrap(), rate, now)
-                .is_err()
-        );
-        assert!(
-            b.take("::ffff:192.0.2.1".parse().unwrap(), rate, now)
-                .is_ok()
-        );
-        assert!(
-            b.take("192.0.2.1".parse().unwrap(), rate, now).is_err(),
-            "the same, mapped"
-        );
+        assert!(b.take("2001:db8::ffff".parse().unwrap(), rate, now).is_err());
+        assert!(b.take("::ffff:192.0.2.1".parse().unwrap(), rate, now).is_ok());
+        assert!(b.take("192.0.2.1".parse().unwrap(), rate, now).is_err(), "the same, mapped");
     }
 
     #[test]
@@ -229,19 +184,10 @@ mod tests {
     #[test]
     fn a_rate_of_zero_is_no_limit() {
         let b = Buckets::default();
-        let rate = Rate {
-            per_second: 0.0,
-            burst: 0.0,
-        };
+        let rate = Rate { per_second: 0.0, burst: 0.0 };
         for _ in 0..1000 {
-            assert!(
-                b.take("192.0.2.1".parse().unwrap(), rate, Instant::now())
-                    .is_ok()
-            );
+            assert!(b.take("192.0.2.1".parse().unwrap(), rate, Instant::now()).is_ok());
         }
-        assert_eq!(
-            b.full("192.0.2.1".parse().unwrap(), rate, Instant::now()),
-            None
-        );
+        assert_eq!(b.full("192.0.2.1".parse().unwrap(), rate, Instant::now()), None);
     }
 }

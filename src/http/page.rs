@@ -2,9 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY,
-};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY};
 use serde_json::json;
 
 use super::accept::{self, Wanted};
@@ -84,12 +82,8 @@ pub fn failure(asked: &Asked<'_>, error: &Error) -> HttpResponse {
     } else {
         reply::error(error)
     };
-    answer
-        .headers_mut()
-        .append(VARY, HeaderValue::from_static("Accept"));
-    answer
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.headers_mut().append(VARY, HeaderValue::from_static("Accept"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
@@ -104,24 +98,17 @@ fn page(asked: &Asked<'_>, result: Result<HttpResponse>) -> HttpResponse {
 fn get_only(asked: &Asked<'_>) -> Result<()> {
     match *asked.request.method() {
         Method::GET | Method::HEAD => Ok(()),
-        _ => Err(Error::new(
-            Kind::MethodNotAllowed,
-            "a page can only be fetched",
-        )),
+        _ => Err(Error::new(Kind::MethodNotAllowed, "a page can only be fetched")),
     }
 }
 
 fn json_answer(value: &impl serde::Serialize) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((VARY, "Accept"))
-        .json(value)
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).insert_header((VARY, "Accept")).json(value)
 }
 
 /// An embedded page; `ancestors` says who may show it in a frame.
 fn html(asked: &Asked<'_>, name: &str, ancestors: &str) -> Result<HttpResponse> {
-    let file = assets::find(name)
-        .ok_or_else(|| Error::new(Kind::Internal, format!("{name} is not in this binary")))?;
+    let file = assets::find(name).ok_or_else(|| Error::new(Kind::Internal, format!("{name} is not in this binary")))?;
     Ok(file.answer(asked.request.headers(), |answer| {
         answer.append_header((VARY, "Accept"));
         answer.insert_header((CONTENT_SECURITY_POLICY, policy(ancestors)));
@@ -146,8 +133,5 @@ fn failure_page(error: &Error) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -34,11 +34,7 @@ struct Known {
 
 impl Default for Verifier {
     fn default() -> Self {
-        Verifier {
-            key: rand::random(),
-            known: Mutex::default(),
-            turns: Semaphore::new(AT_ONCE),
-        }
+        Verifier { key: rand::random(), known: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
     }
 }
 
@@ -57,9 +53,7 @@ impl Verifier {
             return false;
         };
         let (hash, guess) = (hash.to_string(), presented.to_string());
-        let matched = tokio::task::spawn_blocking(move || check_argon2(&hash, &guess))
-            .await
-            .unwrap_or(false);
+        let matched = tokio::task::spawn_blocking(move || check_argon2(&hash, &guess)).await.unwrap_or(false);
         if matched {
             self.known(|k| {
                 if k.set.insert(mark) {
@@ -98,20 +92,13 @@ fn check_quick(stored: &str, presented: &str) -> bool {
             Ok(stored) => presented.as_slice().ct_eq(&stored).into(),
             Err(_) => false,
         },
-        None => presented
-            .as_slice()
-            .ct_eq(&Sha256::digest(stored.as_bytes()))
-            .into(),
+        None => presented.as_slice().ct_eq(&Sha256::digest(stored.as_bytes())).into(),
     }
 }
 
 /// Slow and hungry, by design.
 fn check_argon2(hash: &str, presented: &str) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| {
-        Argon2::default()
-            .verify_password(presented.as_bytes(), &hash)
-            .is_ok()
-    })
+    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(presented.as_bytes(), &hash).is_ok())
 }
 
 #[cfg(test)]

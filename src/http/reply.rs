@@ -16,8 +16,7 @@ pub fn error(error: &Error) -> HttpResponse {
 
 /// Status and headers of an error, without a body yet.
 pub fn builder(error: &Error) -> HttpResponseBuilder {
-    let status =
-        StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = HttpResponse::build(status);
     if error.kind == Kind::Unauthorized {
         // Basic first: browsers take the first scheme that they know.
@@ -34,9 +33,7 @@ pub fn builder(error: &Error) -> HttpResponseBuilder {
 pub fn method_not_allowed(allow: &'static str) -> HttpResponse {
     let text = format!("this resource knows only {allow}");
     let mut answer = error(&Error::new(Kind::MethodNotAllowed, text));
-    answer
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(allow));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     answer
 }
 

@@ -17,12 +17,7 @@ const RESERVED_FIRST: [&str; 5] = ["v3", "ptz", "whip", "metrics", "openapi.json
 /// Last segments that belong to routes of later versions.
 const RESERVED_LAST: [&str; 5] = ["whip", "inside", "publish", "snapshot.jpg", "index.m3u8"];
 /// What is escaped in a Location: all but RFC 3986's unreserved characters.
-const LOCATION: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b'/');
+const LOCATION: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 /// What a request's path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,10 +87,7 @@ impl Whep {
                 return Err("the URL of a session ends in its secret, not in a slash".into());
             }
             valid_path_name(&self.rest)?;
-            return Ok(Target::Session {
-                path: self.rest.clone(),
-                secret: secret.clone(),
-            });
+            return Ok(Target::Session { path: self.rest.clone(), secret: secret.clone() });
         }
         if self.form == Form::Prefix
             && session_method
@@ -103,18 +95,13 @@ impl Whep {
             && !secret.is_empty()
         {
             valid_path_name(path)?;
-            return Ok(Target::Session {
-                path: path.into(),
-                secret: secret.into(),
-            });
+            return Ok(Target::Session { path: path.into(), secret: secret.into() });
         }
         if self.rest.is_empty() {
             return Err("the URL lacks the path's name: /whep/{path}".into());
         }
         valid_path_name(&self.rest)?;
-        Ok(Target::Endpoint {
-            path: self.rest.clone(),
-        })
+        Ok(Target::Endpoint { path: self.rest.clone() })
     }
 }
 
@@ -140,9 +127,7 @@ pub fn route(raw: &str) -> Route {
         return Route::Bad("the path of the URL is not UTF-8 after percent-decoding".into());
     };
     if path.chars().any(|c| c.is_control() || c == '\\') {
-        return Route::Bad(
-            "the path of the URL has a control character or a backslash in it".into(),
-        );
+        return Route::Bad("the path of the URL has a control character or a backslash in it".into());
     }
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {
@@ -155,36 +140,22 @@ pub fn route(raw: &str) -> Route {
             return Route::Reserved(format!("there is nothing at /{path}"));
         }
         ["whep", rest @ ..] => {
-            return Route::Whep(Whep {
-                form: Form::Prefix,
-                rest: rest.join("/"),
-                secret: None,
-            });
+            return Route::Whep(Whep { form: Form::Prefix, rest: rest.join("/"), secret: None });
         }
         [first, ..] if RESERVED_FIRST.contains(first) => {
             return Route::Reserved(format!("/{first} is reserved and does not exist yet"));
         }
         [rest @ .., "whep"] => {
-            return Route::Whep(Whep {
-                form: Form::Suffix,
-                rest: rest.join("/"),
-                secret: None,
-            });
+            return Route::Whep(Whep { form: Form::Suffix, rest: rest.join("/"), secret: None });
         }
         [rest @ .., "whep", secret] if !rest.is_empty() => {
-            return Route::Whep(Whep {
-                form: Form::Suffix,
-                rest: rest.join("/"),
-                secret: Some((*secret).into()),
-            });
+            return Route::Whep(Whep { form: Form::Suffix, rest: rest.join("/"), secret: Some((*secret).into()) });
         }
         [_, .., "whip", _] => {
             return Route::Reserved("WHIP is reserved and does not exist yet".into());
         }
         [.., last] if RESERVED_LAST.contains(last) => {
-            return Route::Reserved(format!(
-                "a URL that ends in /{last} is reserved and does not exist yet"
-            ));
+            return Route::Reserved(format!("a URL that ends in /{last} is reserved and does not exist yet"));
         }
         _ => {}
     }
@@ -207,10 +178,7 @@ mod tests {
     }
 
     fn session(path: &str, secret: &str) -> Result<Target, String> {
-        Ok(Target::Session {
-            path: path.into(),
-            secret: secret.into(),
-        })
+        Ok(Target::Session { path: path.into(), secret: secret.into() })
     }
 
     fn whep(raw: &str) -> Whep {
@@ -262,11 +230,7 @@ mod tests {
             "/readyz/x",
             "/assets",
         ] {
-            assert!(
-                matches!(route(raw), Route::Reserved(_)),
-                "{raw}: {:?}",
-                route(raw)
-            );
+            assert!(matches!(route(raw), Route::Reserved(_)), "{raw}: {:?}", route(raw));
         }
     }
 
@@ -298,11 +262,7 @@ mod tests {
             "/a:b",
             "/a?b",
         ] {
-            assert!(
-                matches!(route(raw), Route::Bad(_)),
-                "{raw}: {:?}",
-                route(raw)
-            );
+            assert!(matches!(route(raw), Route::Bad(_)), "{raw}: {:?}", route(raw));
         }
     }
 
@@ -310,16 +270,9 @@ mod tests {
     fn both_whep_forms() {
         let w = whep("/whep/gate");
         assert_eq!((w.form, w.target(false)), (Form::Prefix, endpoint("gate")));
-        assert_eq!(
-            w.target(true),
-            endpoint("gate"),
-            "PATCH there is a 405, not a session"
-        );
+        assert_eq!(w.target(true), endpoint("gate"), "PATCH there is a 405, not a session");
         let w = whep("/site/gate/whep");
-        assert_eq!(
-            (w.form, w.target(false)),
-            (Form::Suffix, endpoint("site/gate"))
-        );
+        assert_eq!((w.form, w.target(false)), (Form::Suffix, endpoint("site/gate")));
         assert_eq!(w.target(true), endpoint("site/gate"));
         let w = whep("/site/gate/whep/s3cret");
         assert_eq!(w.target(false), session("site/gate", "s3cret"));
@@ -333,14 +286,7 @@ mod tests {
 
     #[test]
     fn whep_urls_that_name_nothing() {
-        for raw in [
-            "/whep",
-            "/whep/",
-            "/whep/a//b",
-            "/gate//whep",
-            "/whep/../x",
-            "/whep/gate/",
-        ] {
+        for raw in ["/whep", "/whep/", "/whep/a//b", "/gate//whep", "/whep/../x", "/whep/gate/"] {
             assert!(whep(raw).target(false).is_err(), "{raw}");
         }
         for raw in ["/gate/whep/", "/whep/v3/x", "/whep/a b/s", "/whep/gate/"] {

@@ -59,13 +59,9 @@ pub(super) struct Asked<'a> {
 impl Asked<'_> {
     /// Who sent the request.
     pub async fn identify(&self) -> Identity {
-        let presented =
-            credentials::from_request(self.request.headers(), self.request.query_string());
+        let presented = credentials::from_request(self.request.headers(), self.request.query_string());
         let users = &self.config.auth_internal_users;
-        self.state
-            .auth
-            .identify(users, self.client, &presented)
-            .await
+        self.state.auth.identify(users, self.client, &presented).await
     }
 
     /// Who sent the request, if they may do `action` on `path`.
@@ -110,14 +106,10 @@ pub fn bind(addrs: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     sorted.sort_by_key(SocketAddr::is_ipv4);
     let mut failed = None;
     for wanted in sorted {
-        let all_v6 = listeners
-            .iter()
-            .filter_map(|l| l.local_addr().ok())
-            .find(|l| l.is_ipv6() && l.ip().is_unspecified());
+        let all_v6 =
+            listeners.iter().filter_map(|l| l.local_addr().ok()).find(|l| l.is_ipv6() && l.ip().is_unspecified());
         let sibling = all_v6.filter(|v6| {
-            wanted.is_ipv4()
-                && wanted.ip().is_unspecified()
-                && (wanted.port() == 0 || wanted.port() == v6.port())
+            wanted.is_ipv4() && wanted.ip().is_unspecified() && (wanted.port() == 0 || wanted.port() == v6.port())
         });
         let addr = sibling.map_or(wanted, |v6| SocketAddr::new(wanted.ip(), v6.port()));
         match TcpListener::bind(addr) {
@@ -157,21 +149,12 @@ pub fn serve(listeners: Vec<TcpListener>, gateway: Arc<dyn Gateway>) -> io::Resu
     let addrs = server.addrs();
     let running = server.run();
     let handle = running.handle();
-    Ok(Handle {
-        addrs,
-        server: handle,
-        task: tokio::spawn(running),
-    })
+    Ok(Handle { addrs, server: handle, task: tokio::spawn(running) })
 }
 
 /// The state of one server.
 pub(super) fn state(gateway: Arc<dyn Gateway>) -> web::Data<State> {
-    web::Data::new(State {
-        gateway,
-        auth: Auth::default(),
-        posts: Buckets::default(),
-        sessions: Buckets::default(),
-    })
+    web::Data::new(State { gateway, auth: Auth::default(), posts: Buckets::default(), sessions: Buckets::default() })
 }
 
 /// The whole of the application: one handler, because paths' names may have any
@@ -184,26 +167,15 @@ pub(super) fn configure(state: web::Data<State>) -> impl FnOnce(&mut ServiceConf
 
 async fn handle(request: HttpRequest, payload: Payload, state: web::Data<State>) -> HttpResponse {
     let config = state.gateway.config();
-    let peer = request
-        .peer_addr()
-        .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
+    let peer = request.peer_addr().unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
     let client = Client::new(peer, request.headers(), &config.webrtc_trusted_proxies);
     let bounds = Bounds {
         sdp: config.limits.sdp_size.0,
         head: config.limits.header_size.0,
         body_timeout: config.limits.body_timeout,
-        posts: Rate {
-            per_second: config.limits.posts_per_second as f64,
-            burst: config.limits.posts_burst as f64,
-        },
+        posts: Rate { per_second: config.limits.posts_per_second as f64, burst: config.limits.posts_burst as f64 },
     };
-    let asked = Asked {
-        state: &state,
-        request: &request,
-        config,
-        client,
-        bounds,
-    };
+    let asked = Asked { state: &state, request: &request, config, client, bounds };
     let mut answer = dispatch(&asked, payload).await;
     let headers = answer.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -13,9 +13,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use actix_web::http::Method;
-use actix_web::http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ETAG, HeaderName, LINK, LOCATION, ORIGIN,
-};
+use actix_web::http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ETAG, HeaderName, LINK, LOCATION, ORIGIN};
 use actix_web::web::Payload;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
@@ -52,22 +50,12 @@ pub async fn answer(asked: &Asked<'_>, payload: Payload, whep: Whep) -> HttpResp
     };
     let mut answer = result.unwrap_or_else(|error| reply::error(&error));
     let allowed = &asked.config.webrtc_allow_origins;
-    cors::apply(
-        answer.headers_mut(),
-        headers.get(ORIGIN),
-        allowed,
-        preflight,
-    );
+    cors::apply(answer.headers_mut(), headers.get(ORIGIN), allowed, preflight);
     answer
 }
 
 /// Rows 1–3, 10–18.
-async fn endpoint(
-    asked: &Asked<'_>,
-    payload: Payload,
-    form: Form,
-    path: String,
-) -> Result<HttpResponse> {
+async fn endpoint(asked: &Asked<'_>, payload: Payload, form: Form, path: String) -> Result<HttpResponse> {
     match *asked.request.method() {
         Method::POST => post(asked, payload, form, path).await,
         Method::OPTIONS => {
@@ -78,9 +66,7 @@ async fn endpoint(
         }
         Method::GET | Method::HEAD => {
             asked.require(Action::Read, &path).await?;
-            Ok(HttpResponse::Ok()
-                .insert_header((CONTENT_TYPE, SDP))
-                .finish())
+            Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, SDP)).finish())
         }
         _ => Ok(reply::method_not_allowed(ENDPOINT_METHODS)),
     }
@@ -93,19 +79,9 @@ fn endpoint_options() -> HttpResponseBuilder {
     answer
 }
 
-async fn post(
-    asked: &Asked<'_>,
-    payload: Payload,
-    form: Form,
-    path: String,
-) -> Result<HttpResponse> {
+async fn post(asked: &Asked<'_>, payload: Payload, form: Form, path: String) -> Result<HttpResponse> {
     let rate = asked.bounds.posts;
-    limit(
-        asked
-            .state
-            .posts
-            .take(asked.client.addr.ip(), rate, Instant::now()),
-    )?;
+    limit(asked.state.posts.take(asked.client.addr.ip(), rate, Instant::now()))?;
     let identity = asked.require(Action::Read, &path).await?;
     content_type(asked, SDP)?;
     let offer = body(asked, payload).await?;
@@ -130,31 +106,17 @@ async fn post(
 }
 
 /// Rows 22–29.
-async fn session(
-    asked: &Asked<'_>,
-    payload: Payload,
-    path: &str,
-    secret: &str,
-) -> Result<HttpResponse> {
+async fn session(asked: &Asked<'_>, payload: Payload, path: &str, secret: &str) -> Result<HttpResponse> {
     let gateway = &asked.state.gateway;
     match *asked.request.method() {
-        Method::OPTIONS => Ok(HttpResponse::NoContent()
-            .insert_header((ACCEPT_PATCH, FRAGMENT))
-            .finish()),
+        Method::OPTIONS => Ok(HttpResponse::NoContent().insert_header((ACCEPT_PATCH, FRAGMENT)).finish()),
         Method::PATCH => {
             session_limit(asked, asked.client.addr.ip())?;
             content_type(asked, FRAGMENT)?;
             let body = body(asked, payload).await?;
             let if_match = accept::if_match(asked.request.headers());
             let if_match = if_match.as_deref();
-            gateway
-                .patch(Patch {
-                    path,
-                    secret,
-                    if_match,
-                    body: &body,
-                })
-                .await?;
+            gateway.patch(Patch { path, secret, if_match, body: &body }).await?;
             Ok(HttpResponse::NoContent().finish())
         }
         Method::DELETE => {
@@ -175,21 +137,14 @@ fn links(asked: &Asked<'_>, answer: &mut HttpResponseBuilder, user: &str) {
 
 fn session_limit(asked: &Asked<'_>, ip: IpAddr) -> Result<()> {
     let posts = asked.bounds.posts;
-    let rate = Rate {
-        per_second: posts.per_second * REQUESTS_PER_POST,
-        burst: posts.burst * REQUESTS_PER_POST,
-    };
+    let rate = Rate { per_second: posts.per_second * REQUESTS_PER_POST, burst: posts.burst * REQUESTS_PER_POST };
     limit(asked.state.sessions.take(ip, rate, Instant::now()))
 }
 
 /// Row 31.
 fn limit(taken: std::result::Result<(), u32>) -> Result<()> {
     taken.map_err(|seconds| {
-        Error::new(
-            Kind::TooManyRequests,
-            "too many requests from this address: slow down",
-        )
-        .retry_after(seconds)
+        Error::new(Kind::TooManyRequests, "too many requests from this address: slow down").retry_after(seconds)
     })
 }
 
@@ -204,13 +159,6 @@ fn content_type(asked: &Asked<'_>, wanted: &str) -> Result<()> {
 
 async fn body(asked: &Asked<'_>, payload: Payload) -> Result<String> {
     let bounds = &asked.bounds;
-    let body = read_body(
-        asked.request.headers(),
-        payload,
-        bounds.sdp,
-        bounds.body_timeout,
-    )
-    .await?;
-    String::from_utf8(body.to_vec())
-        .map_err(|_| Error::new(Kind::BadRequest, "the body is not UTF-8"))
+    let body = read_body(asked.request.headers(), payload, bounds.sdp, bounds.body_timeout).await?;
+    String::from_utf8(body.to_vec()).map_err(|_| Error::new(Kind::BadRequest, "the body is not UTF-8"))
 }

@@ -99,7 +99,15 @@ mod tests {
 
     #[test]
     fn b_frames_step_back() {
-        let a = run(&[(0, true), (10_800, false), (3_600, false), (7_200, false), (21_600, false), (14_400, false), (18_000, false)]);
+        let a = run(&[
+            (0, true),
+            (10_800, false),
+            (3_600, false),
+            (7_200, false),
+            (21_600, false),
+            (14_400, false),
+            (18_000, false),
+        ]);
         assert!(a.b_frames());
         assert_eq!(a.fps(), Some(25.0));
     }

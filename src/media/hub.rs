@@ -297,7 +297,12 @@ impl Inner {
     fn close_all(&mut self, reason: CloseReason) {
         for r in &mut self.readers {
             r.tx = None;
-            r.closed.send_if_modified(|c| c.is_none() && { *c = Some(reason); true });
+            r.closed.send_if_modified(|c| {
+                c.is_none() && {
+                    *c = Some(reason);
+                    true
+                }
+            });
         }
     }
 }

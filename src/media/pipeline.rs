@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use gstreamer as gst;
 use gst::prelude::*;
+use gstreamer as gst;
 
 /// A state change that takes longer is an error with a name, not a hang.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -20,7 +20,11 @@ pub struct Pipeline {
 impl Pipeline {
     /// Takes a pipeline in NULL. `on_message` is called on GStreamer's threads for
     /// each bus message and must only hand over.
-    pub fn new(pipeline: gst::Pipeline, name: &str, on_message: impl Fn(&gst::Message) + Send + Sync + 'static) -> Self {
+    pub fn new(
+        pipeline: gst::Pipeline,
+        name: &str,
+        on_message: impl Fn(&gst::Message) + Send + Sync + 'static,
+    ) -> Self {
         if let Some(bus) = pipeline.bus() {
             // The handler drops each message: no queue grows, no main loop is needed.
             bus.set_sync_handler(move |_, message| {

@@ -76,9 +76,9 @@ fn codec(kind: Kind, rtpmap: &str, fmtp: &str) -> Codec {
     };
     let number = |key: &str, default: u8| param(key).and_then(|v| v.parse().ok()).unwrap_or(default);
     match (kind, name.to_ascii_uppercase().as_str()) {
-        (Kind::Video, "H264") => Codec::H264 {
-            profile_level_id: param("profile-level-id").and_then(hex3).unwrap_or([0x42, 0xe0, 0x1f]),
-        },
+        (Kind::Video, "H264") => {
+            Codec::H264 { profile_level_id: param("profile-level-id").and_then(hex3).unwrap_or([0x42, 0xe0, 0x1f]) }
+        }
         (Kind::Video, "H265") => Codec::H265 {
             profile_id: number("profile-id", 1),
             tier_flag: number("tier-flag", 0),
@@ -117,7 +117,9 @@ mod tests {
 
     #[test]
     fn a_usual_camera() {
-        let s = of("m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1; profile-level-id=640028; sprop-parameter-sets=Z2QAKA==,aO4=\nm=audio 0 RTP/AVP 8\nm=application 0 RTP/AVP 107\na=rtpmap:107 vnd.onvif.metadata/90000\n");
+        let s = of(
+            "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1; profile-level-id=640028; sprop-parameter-sets=Z2QAKA==,aO4=\nm=audio 0 RTP/AVP 8\nm=application 0 RTP/AVP 107\na=rtpmap:107 vnd.onvif.metadata/90000\n",
+        );
         assert_eq!(s[0].codec, Codec::H264 { profile_level_id: [0x64, 0, 0x28] });
         assert_eq!((s[1].kind, &s[1].codec), (Some(Kind::Audio), &Codec::Pcma));
         assert_eq!(s[2].kind, None);
@@ -134,7 +136,9 @@ mod tests {
 
     #[test]
     fn the_first_playable_stream_of_a_kind_wins() {
-        let s = of("m=video 0 RTP/AVP 26\nm=video 0 RTP/AVP 97\na=rtpmap:97 h265/90000\nm=audio 0 RTP/AVP 98\na=rtpmap:98 G726-32/8000\nm=audio 0 RTP/AVP 0\n");
+        let s = of(
+            "m=video 0 RTP/AVP 26\nm=video 0 RTP/AVP 97\na=rtpmap:97 h265/90000\nm=audio 0 RTP/AVP 98\na=rtpmap:98 G726-32/8000\nm=audio 0 RTP/AVP 0\n",
+        );
         let t = tracks(&s);
         assert_eq!(t[0].codec, Codec::H265 { profile_id: 1, tier_flag: 0, level_id: 93 });
         assert_eq!(t[1].codec, Codec::Pcmu);
@@ -143,7 +147,10 @@ mod tests {
     #[test]
     fn what_no_browser_plays_is_named() {
         let s = of("m=video 0 RTP/AVP 26\nm=audio 0 RTP/AVP 0\na=rtpmap:0 PCMU/16000\n");
-        assert_eq!(s.iter().map(|s| (s.codec.label(), s.codec.playable())).collect::<Vec<_>>(), [("JPEG", false), ("PCMU", false)]);
+        assert_eq!(
+            s.iter().map(|s| (s.codec.label(), s.codec.playable())).collect::<Vec<_>>(),
+            [("JPEG", false), ("PCMU", false)]
+        );
     }
 
     #[test]

@@ -11,8 +11,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use gstreamer as gst;
 use gst::prelude::*;
+use gstreamer as gst;
 
 use crate::media::codec::{Codec, Kind};
 
@@ -68,8 +68,15 @@ macro_rules! builtin {
     };
 }
 builtin!(
-    "rtsp-h264.gst", "rtsp-h265.gst", "rtsp-audio.gst", "test.gst", "launch-h264.gst", "launch-h265.gst",
-    "launch-opus.gst", "launch-pcmu.gst", "launch-pcma.gst"
+    "rtsp-h264.gst",
+    "rtsp-h265.gst",
+    "rtsp-audio.gst",
+    "test.gst",
+    "launch-h264.gst",
+    "launch-h265.gst",
+    "launch-opus.gst",
+    "launch-pcmu.gst",
+    "launch-pcma.gst"
 );
 
 /// The built-in template for a camera that sends this video (or none).
@@ -195,9 +202,7 @@ impl Template {
 
     /// The branch that takes a stream with these caps; the first one that matches.
     pub fn branch_for(&self, caps: &gst::CapsRef) -> Option<&Branch> {
-        self.branches.iter().find(|b| {
-            b.caps.parse::<gst::Caps>().is_ok_and(|filter| filter.can_intersect(caps))
-        })
+        self.branches.iter().find(|b| b.caps.parse::<gst::Caps>().is_ok_and(|filter| filter.can_intersect(caps)))
     }
 
     /// The branch for a codec, before caps are known.
@@ -249,7 +254,8 @@ impl Branch {
     pub fn instantiate(&self, template: &str) -> Result<gst::Bin, TemplateError> {
         // `true` would ghost the pad by itself, and the delayed link of rtspsrc would
         // then fail (GStreamer up to 1.26): ghosted by hand.
-        let bin = gst::parse::bin_from_description(&self.body, false).map_err(|e| parse_error(template, &self.body, &e))?;
+        let bin =
+            gst::parse::bin_from_description(&self.body, false).map_err(|e| parse_error(template, &self.body, &e))?;
         let pad = bin.find_unlinked_pad(gst::PadDirection::Sink).ok_or_else(|| TemplateError {
             file: template.into(),
             line: None,

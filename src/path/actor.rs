@@ -341,7 +341,8 @@ impl Actor {
     fn too_late(&self) -> Error {
         let s = self.conf.source_on_demand_start_timeout.as_secs_f32();
         let why = self.state.reason().map(|r| format!(": {r}")).unwrap_or_default();
-        Error::new(Kind::GatewayTimeout, format!("path \"{}\" was not ready within {s} s{why}", self.name)).retry_after(2)
+        Error::new(Kind::GatewayTimeout, format!("path \"{}\" was not ready within {s} s{why}", self.name))
+            .retry_after(2)
     }
 
     fn publish(&self) {

@@ -39,8 +39,9 @@ struct Entry {
 impl Registry {
     /// Starts the actors of every path with a name. Needs the tokio runtime.
     pub fn start(config: Arc<Config>) -> Self {
-        let registry =
-            Registry { shared: Arc::new(Shared { config: watch::Sender::new(config.clone()), paths: Mutex::default() }) };
+        let registry = Registry {
+            shared: Arc::new(Shared { config: watch::Sender::new(config.clone()), paths: Mutex::default() }),
+        };
         for name in config.paths.keys().filter(|n| exact(n)) {
             registry.spawn(name, false);
         }

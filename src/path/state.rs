@@ -160,7 +160,8 @@ impl State {
             Event::Policy { policy, restart } => self.configured(now, policy, restart, &mut out),
             Event::Demand { holds, readers } => {
                 self.wanted = holds > 0 || readers > 0;
-                self.unwanted_since = (!self.wanted && self.policy.on_demand).then(|| self.unwanted_since.unwrap_or(now));
+                self.unwanted_since =
+                    (!self.wanted && self.policy.on_demand).then(|| self.unwanted_since.unwrap_or(now));
                 if holds > 0 && self.live() {
                     out.push(Command::Admit);
                 } else if holds > 0 && !self.worth_waiting() {

@@ -189,8 +189,10 @@ fn any_event() -> impl Strategy<Value = Event> {
             Event::Failed(f)
         }),
         (0u64..12_000).prop_map(|silent| Event::Tick { silent }),
-        (any::<bool>(), any::<bool>(), any::<bool>())
-            .prop_map(|(has_source, on_demand, restart)| Event::Policy { policy: Policy { has_source, on_demand, ..POLICY }, restart }),
+        (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(has_source, on_demand, restart)| Event::Policy {
+            policy: Policy { has_source, on_demand, ..POLICY },
+            restart
+        }),
     ]
 }
 

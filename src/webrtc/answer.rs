@@ -91,10 +91,7 @@ pub fn write(
                     section,
                     send,
                     transport,
-                    (
-                        first == Some(index) || tags,
-                        bundle.contains(&section.mid.as_str()),
-                    ),
+                    (first == Some(index) || tags, bundle.contains(&section.mid.as_str())),
                 );
                 identify(&mut out, send, streams.next(), cname);
             }
@@ -107,29 +104,17 @@ pub fn write(
 /// (RFC 9143 §7.3.1); none where the client does not bundle.
 fn bundle<'a>(offer: &'a Offer, plan: &Plan) -> Vec<&'a str> {
     let sent = |mid: &&String| plan.sends().any(|(_, send)| send.mid == **mid);
-    offer
-        .bundle
-        .iter()
-        .filter(sent)
-        .map(String::as_str)
-        .collect()
+    offer.bundle.iter().filter(sent).map(String::as_str).collect()
 }
 
 fn header(out: &mut String, session_id: u64, address: &str) {
-    let _ = write!(
-        out,
-        "v=0\r\no=- {session_id} 1 IN IP4 {address}\r\ns=-\r\nt=0 0\r\n"
-    );
+    let _ = write!(out, "v=0\r\no=- {session_id} 1 IN IP4 {address}\r\ns=-\r\nt=0 0\r\n");
 }
 
 /// Port 0 (RFC 3264 §6); one format has to be there and means nothing.
 fn reject(out: &mut String, section: &Section) {
     let format = section.formats.first().map_or("0", String::as_str);
-    let _ = write!(
-        out,
-        "m={} 0 {} {format}\r\nc=IN IP4 0.0.0.0\r\n",
-        section.media, section.protocol
-    );
+    let _ = write!(out, "m={} 0 {} {format}\r\nc=IN IP4 0.0.0.0\r\n", section.media, section.protocol);
     if section.mid_offered {
         let _ = write!(out, "a=mid:{}\r\n", section.mid);
     }
@@ -143,11 +128,7 @@ fn accept(
     transport: &Transport,
     (candidates, bundled): (bool, bool),
 ) {
-    let _ = write!(
-        out,
-        "m={} 9 {} {}",
-        section.media, section.protocol, send.pt
-    );
+    let _ = write!(out, "m={} 9 {} {}", section.media, section.protocol, send.pt);
     if let Some(rtx) = send.rtx_pt {
         let _ = write!(out, " {rtx}");
     }
@@ -160,23 +141,12 @@ fn accept(
             out.push_str("a=end-of-candidates\r\n");
         }
     }
-    let Transport {
-        ice_ufrag,
-        ice_pwd,
-        fingerprint_sha256,
-        ..
-    } = transport;
-    let _ = write!(
-        out,
-        "a=ice-ufrag:{ice_ufrag}\r\na=ice-pwd:{ice_pwd}\r\na=fingerprint:sha-256 {fingerprint_sha256}\r\n"
-    );
+    let Transport { ice_ufrag, ice_pwd, fingerprint_sha256, .. } = transport;
+    let _ =
+        write!(out, "a=ice-ufrag:{ice_ufrag}\r\na=ice-pwd:{ice_pwd}\r\na=fingerprint:sha-256 {fingerprint_sha256}\r\n");
     // RFC 5763 §5 leaves it to us with actpass: the browser opens the handshake
     // as soon as ICE is up, without a round of waiting for our first message.
-    let setup = if client_waits(section) {
-        "active"
-    } else {
-        "passive"
-    };
+    let setup = if client_waits(section) { "active" } else { "passive" };
     let _ = write!(out, "a=setup:{setup}\r\n");
     if section.mid_offered {
         let _ = write!(out, "a=mid:{}\r\n", send.mid);
@@ -196,10 +166,7 @@ fn accept(
 
 /// Whether the client leaves the DTLS handshake to us.
 fn client_waits(section: &Section) -> bool {
-    section
-        .peer
-        .as_ref()
-        .is_some_and(|p: &Peer| p.setup == Setup::Passive)
+    section.peer.as_ref().is_some_and(|p: &Peer| p.setup == Setup::Passive)
 }
 
 /// The codec and its RTX, with the feedback that was offered and that we heed.
@@ -209,31 +176,20 @@ fn formats(out: &mut String, rtpmap: &str, fmtp: &str, send: &SendSection) {
     if !fmtp.is_empty() {
         let _ = write!(out, "a=fmtp:{pt} {fmtp}\r\n");
     }
-    for (wanted, kind) in [
-        (send.fir, "ccm fir"),
-        (send.nack, "nack"),
-        (send.pli, "nack pli"),
-    ] {
+    for (wanted, kind) in [(send.fir, "ccm fir"), (send.nack, "nack"), (send.pli, "nack pli")] {
         if wanted {
             let _ = write!(out, "a=rtcp-fb:{pt} {kind}\r\n");
         }
     }
     if let Some(rtx) = send.rtx_pt {
         let clock = rtpmap.split('/').nth(1).unwrap_or("90000");
-        let _ = write!(
-            out,
-            "a=rtpmap:{rtx} rtx/{clock}\r\na=fmtp:{rtx} apt={pt}\r\n"
-        );
+        let _ = write!(out, "a=rtpmap:{rtx} rtx/{clock}\r\na=fmtp:{rtx} apt={pt}\r\n");
     }
 }
 
 /// Which stream and track, and the SSRCs that carry it (RFC 5576).
 fn identify(out: &mut String, send: &SendSection, ids: Option<&StreamIds>, cname: &str) {
-    let track = if send.kind == Kind::Video {
-        "video"
-    } else {
-        "audio"
-    };
+    let track = if send.kind == Kind::Video { "video" } else { "audio" };
     let _ = write!(out, "a=msid:{STREAM} {track}\r\n");
     let Some(ids) = ids else { return };
     let rtx = ids.rtx_ssrc.filter(|_| send.rtx_pt.is_some());
@@ -241,10 +197,7 @@ fn identify(out: &mut String, send: &SendSection, ids: Option<&StreamIds>, cname
         let _ = write!(out, "a=ssrc-group:FID {} {rtx}\r\n", ids.ssrc);
     }
     for ssrc in std::iter::once(ids.ssrc).chain(rtx) {
-        let _ = write!(
-            out,
-            "a=ssrc:{ssrc} cname:{cname}\r\na=ssrc:{ssrc} msid:{STREAM} {track}\r\n"
-        );
+        let _ = write!(out, "a=ssrc:{ssrc} cname:{cname}\r\na=ssrc:{ssrc} msid:{STREAM} {track}\r\n");
     }
 }
 
@@ -262,28 +215,15 @@ pub fn engine_offer(offer: &Offer, plan: &Plan) -> String {
     let _ = write!(out, "a=group:BUNDLE {}\r\n", mids.join(" "));
     for (position, (index, send)) in plan.sends().enumerate() {
         let section = &offer.sections[index];
-        let media = if send.kind == Kind::Video {
-            "video"
-        } else {
-            "audio"
-        };
+        let media = if send.kind == Kind::Video { "video" } else { "audio" };
         let _ = write!(out, "m={media} 9 UDP/TLS/RTP/SAVPF {}", send.pt);
         if let Some(rtx) = send.rtx_pt {
             let _ = write!(out, " {rtx}");
         }
         out.push_str("\r\nc=IN IP4 0.0.0.0\r\n");
         if let Some(peer) = &section.peer {
-            let setup = if client_waits(section) {
-                "passive"
-            } else {
-                "active"
-            };
-            let Peer {
-                ice_ufrag,
-                ice_pwd,
-                fingerprint,
-                ..
-            } = peer;
+            let setup = if client_waits(section) { "passive" } else { "active" };
+            let Peer { ice_ufrag, ice_pwd, fingerprint, .. } = peer;
             let _ = write!(
                 out,
                 "a=ice-ufrag:{ice_ufrag}\r\na=ice-pwd:{ice_pwd}\r\na=fingerprint:{fingerprint}\r\na=setup:{setup}\r\n"
@@ -294,11 +234,7 @@ pub fn engine_offer(offer: &Offer, plan: &Plan) -> String {
             out.push_str("a=rtcp-rsize\r\n");
         }
         let rtpmap = send.rtpmap.to_ascii_uppercase();
-        let fmtp = if rtpmap.starts_with("H264/") {
-            "packetization-mode=1"
-        } else {
-            ""
-        };
+        let fmtp = if rtpmap.starts_with("H264/") { "packetization-mode=1" } else { "" };
         formats(&mut out, &rtpmap, fmtp, send);
         if position == 0 {
             for candidate in engine_candidates(offer, section) {
@@ -317,15 +253,8 @@ fn engine_candidates<'a>(offer: &'a Offer, section: &'a Section) -> Vec<&'a Cand
     if section.candidates.is_empty() && offer.bundle.contains(&section.mid) {
         let ufrag = |s: &Section| s.peer.as_ref().map(|p| p.ice_ufrag.clone());
         let mine = ufrag(section);
-        let others = offer
-            .sections
-            .iter()
-            .filter(|s| offer.bundle.contains(&s.mid) && ufrag(s) == mine);
-        own = others
-            .flat_map(|s| &s.candidates)
-            .filter(|c| c.usable())
-            .take(64)
-            .collect();
+        let others = offer.sections.iter().filter(|s| offer.bundle.contains(&s.mid) && ufrag(s) == mine);
+        own = others.flat_map(|s| &s.candidates).filter(|c| c.usable()).take(64).collect();
     }
     own
 }

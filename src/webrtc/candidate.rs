@@ -66,9 +66,7 @@ impl Candidate {
         let text = text.strip_prefix("a=").unwrap_or(text);
         let text = text.strip_prefix("candidate:").unwrap_or(text);
         if text.len() > 1024 || !text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-            return Err(
-                "has more than 1024 characters, or some that are not printable ASCII".into(),
-            );
+            return Err("has more than 1024 characters, or some that are not printable ASCII".into());
         }
         let mut words = text.split(' ').filter(|w| !w.is_empty());
         let mut next = |what: &str| words.next().ok_or_else(|| format!("has no {what}"));
@@ -77,20 +75,17 @@ impl Candidate {
         if foundation.len() > 32 || !super::sdp::is_ice(foundation, 1) {
             return Err("has a foundation that is not 1 to 32 ICE characters".into());
         }
-        let component = number(next("component")?, 1, 256)
-            .ok_or("has a component that is not 1 to 256")? as u16;
+        let component = number(next("component")?, 1, 256).ok_or("has a component that is not 1 to 256")? as u16;
         let protocol = match next("transport")? {
             t if t.eq_ignore_ascii_case("udp") => Protocol::Udp,
             t if t.eq_ignore_ascii_case("tcp") => Protocol::Tcp,
             t if super::sdp::is_token(t) => Protocol::Other,
             _ => return Err("has a transport that is not a token".into()),
         };
-        let priority = number(next("priority")?, 0, u32::MAX.into())
-            .ok_or("has a priority that is not a number")? as u32;
-        let address =
-            address(next("address")?).ok_or("has an address that is neither an IP nor a name")?;
-        let port =
-            number(next("port")?, 0, 65_535).ok_or("has a port that is not 0 to 65535")? as u16;
+        let priority =
+            number(next("priority")?, 0, u32::MAX.into()).ok_or("has a priority that is not a number")? as u32;
+        let address = address(next("address")?).ok_or("has an address that is neither an IP nor a name")?;
+        let port = number(next("port")?, 0, 65_535).ok_or("has a port that is not 0 to 65535")? as u16;
         if next("\"typ\"")? != "typ" {
             return Err("has no \"typ\" after the port".into());
         }
@@ -121,19 +116,12 @@ impl Candidate {
         let mut raddr = None;
         while let (Some(name), Some(value)) = (words.next(), words.next()) {
             match name {
-                "raddr" => {
-                    raddr =
-                        Some(address(value).ok_or("has a raddr that is neither an IP nor a name")?)
-                }
+                "raddr" => raddr = Some(address(value).ok_or("has a raddr that is neither an IP nor a name")?),
                 "rport" => {
-                    let port = number(value, 0, 65_535)
-                        .ok_or("has an rport that is not 0 to 65535")?
-                        as u16;
+                    let port = number(value, 0, 65_535).ok_or("has an rport that is not 0 to 65535")? as u16;
                     self.related = raddr.take().map(|a| (a, port));
                 }
-                "tcptype" if value.len() <= 32 && super::sdp::is_token(value) => {
-                    self.tcptype = Some(value.into())
-                }
+                "tcptype" if value.len() <= 32 && super::sdp::is_token(value) => self.tcptype = Some(value.into()),
                 "tcptype" => return Err("has a tcptype that is not a token".into()),
                 // Shorter than an ufrag may be is no harm here: it then matches none.
                 "ufrag" if super::sdp::is_ice(value, 1) => self.ufrag = Some(value.into()),
@@ -170,9 +158,7 @@ impl Candidate {
             .to_string()
             .bytes()
             .chain(self.foundation.bytes())
-            .fold(0x811c_9dc5_u32, |h, b| {
-                (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
-            });
+            .fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
         Candidate {
             foundation: hash.to_string(),
             priority: self.priority.saturating_sub(1 << 8).max(1),
@@ -191,19 +177,8 @@ impl fmt::Display for Candidate {
             Protocol::Tcp => "tcp",
             Protocol::Other => "other",
         };
-        let Candidate {
-            foundation,
-            component,
-            priority,
-            address,
-            port,
-            typ,
-            ..
-        } = self;
-        write!(
-            f,
-            "{foundation} {component} {protocol} {priority} {address} {port} typ {typ}"
-        )?;
+        let Candidate { foundation, component, priority, address, port, typ, .. } = self;
+        write!(f, "{foundation} {component} {protocol} {priority} {address} {port} typ {typ}")?;
         if let Some((address, port)) = &self.related {
             write!(f, " raddr {address} rport {port}")?;
         }
@@ -220,10 +195,7 @@ impl fmt::Display for Candidate {
 /// A decimal number of at most ten digits, without sign, within bounds.
 fn number(text: &str, min: u64, max: u64) -> Option<u64> {
     let digits = (1..=10).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    digits
-        .then(|| text.parse().ok())
-        .flatten()
-        .filter(|n| (min..=max).contains(n))
+    digits.then(|| text.parse().ok()).flatten().filter(|n| (min..=max).contains(n))
 }
 
 fn address(text: &str) -> Option<Address> {
@@ -231,10 +203,7 @@ fn address(text: &str) -> Option<Address> {
         return Some(Address::Ip(ip));
     }
     // `%` and `:` let an IPv6 address with a zone through, as a name.
-    let fits = text.len() <= 255
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-%:".contains(&b));
+    let fits = text.len() <= 255 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-%:".contains(&b));
     fits.then(|| Address::Name(text.into()))
 }
 

@@ -26,13 +26,10 @@ pub struct Plan {
 impl Plan {
     /// The sections that are sent, with their index in the offer.
     pub fn sends(&self) -> impl Iterator<Item = (usize, &SendSection)> {
-        self.sections
-            .iter()
-            .enumerate()
-            .filter_map(|(i, s)| match s {
-                PlanSection::Send(send) => Some((i, send)),
-                PlanSection::Rejected { .. } => None,
-            })
+        self.sections.iter().enumerate().filter_map(|(i, s)| match s {
+            PlanSection::Send(send) => Some((i, send)),
+            PlanSection::Rejected { .. } => None,
+        })
     }
 }
 
@@ -90,8 +87,7 @@ pub fn negotiate(offer: &Offer, tracks: &[Track]) -> Result<Plan, Error> {
     let mut anchor: Option<&Section> = None;
     let mut taken: Vec<SectionKind> = Vec::new();
     for section in &offer.sections {
-        let planned =
-            admissible(offer, section, anchor, &taken).and_then(|()| choose(section, tracks));
+        let planned = admissible(offer, section, anchor, &taken).and_then(|()| choose(section, tracks));
         sections.push(match planned {
             Ok(send) => {
                 anchor.get_or_insert(section);
@@ -101,39 +97,24 @@ pub fn negotiate(offer: &Offer, tracks: &[Track]) -> Result<Plan, Error> {
             Err(why) => PlanSection::Rejected { why },
         });
     }
-    if taken.is_empty() {
-        Err(sentence::nothing(offer, tracks))
-    } else {
-        Ok(Plan { sections })
-    }
+    if taken.is_empty() { Err(sentence::nothing(offer, tracks)) } else { Ok(Plan { sections }) }
 }
 
 /// Whether anything could be sent in this section at all; else the reason.
-fn admissible(
-    offer: &Offer,
-    section: &Section,
-    anchor: Option<&Section>,
-    taken: &[SectionKind],
-) -> Result<(), String> {
+fn admissible(offer: &Offer, section: &Section, anchor: Option<&Section>, taken: &[SectionKind]) -> Result<(), String> {
     let no = |why: &str| Err(why.to_owned());
     match section.kind {
         SectionKind::Video | SectionKind::Audio => {}
         SectionKind::Application => return no("data channels are not served"),
         SectionKind::Other => {
-            return Err(format!(
-                "sections of the kind \"{}\" are not served",
-                section.media
-            ));
+            return Err(format!("sections of the kind \"{}\" are not served", section.media));
         }
     }
     if !section.enabled() {
         return no("the client has switched the section off (port 0)");
     }
     if !section.secure_rtp() || section.peer.is_none() {
-        return Err(format!(
-            "the protocol {} is not DTLS-SRTP",
-            section.protocol
-        ));
+        return Err(format!("the protocol {} is not DTLS-SRTP", section.protocol));
     }
     if !section.direction.receives() {
         return no("the client does not receive in this section");
@@ -145,8 +126,7 @@ fn admissible(
     if taken.contains(&section.kind) {
         return no("an earlier section of this kind has the track");
     }
-    let together =
-        |a: &Section| offer.bundle.contains(&a.mid) && offer.bundle.contains(&section.mid);
+    let together = |a: &Section| offer.bundle.contains(&a.mid) && offer.bundle.contains(&section.mid);
     if !anchor.is_none_or(together) {
         return no("the section is not in one BUNDLE group with those before it");
     }
@@ -156,24 +136,13 @@ fn admissible(
 /// The track and codec for a section: the first track that the client promises
 /// to decode, else the first that it may well decode.
 fn choose(section: &Section, tracks: &[Track]) -> Result<SendSection, String> {
-    let kind = if section.kind == SectionKind::Video {
-        Kind::Video
-    } else {
-        Kind::Audio
-    };
+    let kind = if section.kind == SectionKind::Video { Kind::Video } else { Kind::Audio };
     let mut best: Option<(usize, Fit, &OfferedCodec)> = None;
-    for (index, track) in tracks
-        .iter()
-        .enumerate()
-        .filter(|(_, t)| t.codec.kind() == kind)
-    {
+    for (index, track) in tracks.iter().enumerate().filter(|(_, t)| t.codec.kind() == kind) {
         let Some((fit, codec)) = best_codec(section, &track.codec) else {
             continue;
         };
-        if best
-            .as_ref()
-            .is_none_or(|(_, old, _)| old.loose && !fit.loose)
-        {
+        if best.as_ref().is_none_or(|(_, old, _)| old.loose && !fit.loose) {
             best = Some((index, fit, codec));
         }
     }
@@ -192,11 +161,7 @@ fn choose(section: &Section, tracks: &[Track]) -> Result<SendSection, String> {
         pli: codec.wants("nack pli"),
         fir: codec.wants("ccm fir"),
         // Ids above 14 need two-byte headers (RFC 8285 §4.3), which we never write.
-        mid_ext: section
-            .extmaps
-            .iter()
-            .find(|(id, uri)| uri == MID_URI && *id <= 14)
-            .map(|(id, _)| *id),
+        mid_ext: section.extmaps.iter().find(|(id, uri)| uri == MID_URI && *id <= 14).map(|(id, _)| *id),
         loose: fit.loose,
     })
 }

@@ -202,17 +202,12 @@ pub struct OfferedCodec {
 impl OfferedCodec {
     /// A format parameter by name.
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.fmtp
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v.as_str())
+        self.fmtp.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
     /// Whether the client asks for this kind of feedback.
     pub fn wants(&self, feedback: &str) -> bool {
-        self.feedback
-            .iter()
-            .any(|f| f.eq_ignore_ascii_case(feedback))
+        self.feedback.iter().any(|f| f.eq_ignore_ascii_case(feedback))
     }
 
     /// `H264/90000`, `opus/48000/2`: the value of an rtpmap, as offered.
@@ -239,12 +234,7 @@ pub fn parse_within(text: &str, limits: &Limits) -> Result<Offer, OfferError> {
         }
         Some(_) => {}
     }
-    let starts: Vec<usize> = lines
-        .iter()
-        .enumerate()
-        .filter(|(_, l)| l.letter == b'm')
-        .map(|(i, _)| i)
-        .collect();
+    let starts: Vec<usize> = lines.iter().enumerate().filter(|(_, l)| l.letter == b'm').map(|(i, _)| i).collect();
     let Some(&first) = starts.first() else {
         return Err(OfferError::bad("The SDP has no \"m=\" section."));
     };
@@ -261,30 +251,20 @@ pub fn parse_within(text: &str, limits: &Limits) -> Result<Offer, OfferError> {
     let mut heads = Vec::with_capacity(starts.len());
     for (i, &start) in starts.iter().enumerate() {
         let end = starts.get(i + 1).copied().unwrap_or(lines.len());
-        let (section, own) =
-            section::parse(lines[start], &lines[start + 1..end], &session, limits)?;
+        let (section, own) = section::parse(lines[start], &lines[start + 1..end], &session, limits)?;
         sections.push(section);
         heads.push((lines[start].number, own));
     }
     name_sections(&mut sections, &heads)?;
     // RFC 9143 §7.2: a mid in the group that no section has is a broken offer.
-    if let Some(mid) = bundle
-        .iter()
-        .find(|mid| !sections.iter().any(|s| s.mid == **mid))
-    {
-        return Err(OfferError::bad(format!(
-            "The BUNDLE group names the mid \"{mid}\", which no section has."
-        )));
+    if let Some(mid) = bundle.iter().find(|mid| !sections.iter().any(|s| s.mid == **mid)) {
+        return Err(OfferError::bad(format!("The BUNDLE group names the mid \"{mid}\", which no section has.")));
     }
     // The only section of an offer without mids is a bundle of its own.
     bundle.retain(|mid| sections.iter().any(|s| s.mid == *mid && s.mid_offered));
     let trickle = session.trickle || heads.iter().any(|(_, own)| own.trickle);
     fill_peers(&mut sections, &heads, &session, &bundle)?;
-    Ok(Offer {
-        sections,
-        bundle,
-        trickle,
-    })
+    Ok(Offer { sections, bundle, trickle })
 }
 
 /// The mids of the first BUNDLE group. A second one would need a second
@@ -300,10 +280,7 @@ fn bundle_group(session: &[Line<'_>]) -> Result<Vec<String>, OfferError> {
     let mut seen = HashSet::new();
     for mid in value.split(' ').skip(1).filter(|m| !m.is_empty()) {
         if !sdp::is_mid(mid) {
-            return Err(OfferError::at(
-                line,
-                "a mid in the BUNDLE group is not a token of at most 64 characters.",
-            ));
+            return Err(OfferError::at(line, "a mid in the BUNDLE group is not a token of at most 64 characters."));
         }
         if seen.insert(mid) {
             mids.push(mid.to_owned());
@@ -313,10 +290,7 @@ fn bundle_group(session: &[Line<'_>]) -> Result<Vec<String>, OfferError> {
 }
 
 /// Every section needs a mid of its own; only a lone one may go without.
-fn name_sections(
-    sections: &mut [Section],
-    heads: &[(usize, section::Shared)],
-) -> Result<(), OfferError> {
+fn name_sections(sections: &mut [Section], heads: &[(usize, section::Shared)]) -> Result<(), OfferError> {
     if let [only] = sections
         && !only.mid_offered
     {
@@ -332,10 +306,7 @@ fn name_sections(
             ));
         }
         if !seen.insert(section.mid.as_str()) {
-            return Err(OfferError::at(
-                *line,
-                format!("the mid \"{}\" is used twice.", section.mid),
-            ));
+            return Err(OfferError::at(*line, format!("the mid \"{}\" is used twice.", section.mid)));
         }
     }
     Ok(())
@@ -350,29 +321,17 @@ fn fill_peers(
     session: &section::Shared,
     bundle: &[String],
 ) -> Result<(), OfferError> {
-    let tag = bundle
-        .first()
-        .and_then(|mid| sections.iter().position(|s| s.mid == *mid))
-        .map(|i| &heads[i].1);
+    let tag = bundle.first().and_then(|mid| sections.iter().position(|s| s.mid == *mid)).map(|i| &heads[i].1);
     for (section, (line, own)) in sections.iter_mut().zip(heads) {
         let tagged = tag.filter(|_| bundle.contains(&section.mid));
-        let levels: Vec<&section::Shared> = [Some(own), Some(session), tagged]
-            .into_iter()
-            .flatten()
-            .collect();
+        let levels: Vec<&section::Shared> = [Some(own), Some(session), tagged].into_iter().flatten().collect();
         let found = section::peer(&levels);
         let needed = section.enabled() && section.secure_rtp();
         section.peer = match found {
             Ok(peer) => Some(peer),
             Err(missing) if needed => {
-                let text = format!(
-                    "the section with mid \"{}\" {}",
-                    section.mid, missing.message
-                );
-                return Err(OfferError {
-                    message: format!("SDP line {line}: {text}"),
-                    ..missing
-                });
+                let text = format!("the section with mid \"{}\" {}", section.mid, missing.message);
+                return Err(OfferError { message: format!("SDP line {line}: {text}"), ..missing });
             }
             Err(_) => None,
         };

@@ -20,11 +20,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            bytes: 64 * 1024,
-            sections: 32,
-            candidates: 64,
-        }
+        Limits { bytes: 64 * 1024, sections: 32, candidates: 64 }
     }
 }
 
@@ -56,10 +52,7 @@ pub struct OfferError {
 impl OfferError {
     /// A malformed SDP; no single line is to blame.
     pub(super) fn bad(message: impl Into<String>) -> Self {
-        OfferError {
-            kind: OfferErrorKind::BadRequest,
-            message: message.into(),
-        }
+        OfferError { kind: OfferErrorKind::BadRequest, message: message.into() }
     }
 
     /// A malformed line of the SDP, lines counted from 1.
@@ -69,10 +62,7 @@ impl OfferError {
 
     /// A well-formed SDP that cannot be met.
     pub(super) fn impossible(message: impl Into<String>) -> Self {
-        OfferError {
-            kind: OfferErrorKind::Unprocessable,
-            message: message.into(),
-        }
+        OfferError { kind: OfferErrorKind::Unprocessable, message: message.into() }
     }
 }
 
@@ -117,10 +107,7 @@ impl<'a> Line<'a> {
 /// end only, where clients that join lines by hand leave them.
 pub(super) fn lines<'a>(text: &'a str, limits: &Limits) -> Result<Vec<Line<'a>>, OfferError> {
     if text.len() > limits.bytes {
-        return Err(OfferError::bad(format!(
-            "The SDP is longer than {} bytes.",
-            limits.bytes
-        )));
+        return Err(OfferError::bad(format!("The SDP is longer than {} bytes.", limits.bytes)));
     }
     let mut found = Vec::new();
     let mut blank = None;
@@ -132,35 +119,22 @@ pub(super) fn lines<'a>(text: &'a str, limits: &Limits) -> Result<Vec<Line<'a>>,
             continue;
         }
         if let Some(number) = blank {
-            return Err(OfferError::at(
-                number,
-                "a blank line in the middle; leave it out.",
-            ));
+            return Err(OfferError::at(number, "a blank line in the middle; leave it out."));
         }
         if line.len() > MAX_LINE {
-            return Err(OfferError::at(
-                number,
-                format!("longer than {MAX_LINE} bytes."),
-            ));
+            return Err(OfferError::at(number, format!("longer than {MAX_LINE} bytes.")));
         }
         if !line.bytes().all(|b| (0x20..0x7f).contains(&b)) {
             return Err(OfferError::at(number, "only printable ASCII is accepted."));
         }
         if found.len() == MAX_LINES {
-            return Err(OfferError::at(
-                number,
-                format!("more than {MAX_LINES} lines."),
-            ));
+            return Err(OfferError::at(number, format!("more than {MAX_LINES} lines.")));
         }
         let bytes = line.as_bytes();
         if bytes.len() < 2 || bytes[1] != b'=' || !bytes[0].is_ascii_lowercase() {
             return Err(OfferError::at(number, "is not of the form \"x=value\"."));
         }
-        found.push(Line {
-            number,
-            letter: bytes[0],
-            value: &line[2..],
-        });
+        found.push(Line { number, letter: bytes[0], value: &line[2..] });
     }
     Ok(found)
 }
@@ -169,18 +143,16 @@ pub(super) fn lines<'a>(text: &'a str, limits: &Limits) -> Result<Vec<Line<'a>>,
 /// comma, semicolon, bracket or equals sign.
 pub(super) fn is_token(s: &str) -> bool {
     !s.is_empty()
-        && s.bytes().all(|b| {
-            matches!(b, 0x21 | 0x23..=0x27 | 0x2a | 0x2b | 0x2d | 0x2e | b'0'..=b'9' | b'A'..=b'Z' | 0x5e..=0x7e)
-        })
+        && s.bytes().all(
+            |b| matches!(b, 0x21 | 0x23..=0x27 | 0x2a | 0x2b | 0x2d | 0x2e | b'0'..=b'9' | b'A'..=b'Z' | 0x5e..=0x7e),
+        )
 }
 
 /// Whether `s` has `min` to 256 ICE characters (RFC 8839 §5.4). Besides
 /// letters, digits, `+` and `/` it lets through `-`, `_` and `=`, which
 /// base64url makes and libwebrtc accepts too.
 pub(super) fn is_ice(s: &str, min: usize) -> bool {
-    (min..=256).contains(&s.len())
-        && s.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"+/-_=".contains(&b))
+    (min..=256).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/-_=".contains(&b))
 }
 
 /// Whether `s` can be a `mid`: a token that stays short in a header extension.

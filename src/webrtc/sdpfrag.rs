@@ -45,9 +45,7 @@ impl Fragment {
     /// Whether it asks for an ICE restart: its credentials are other than
     /// those that the session has of the client.
     pub fn is_restart(&self, current_ufrag: &str) -> bool {
-        self.ice_ufrag
-            .as_deref()
-            .is_some_and(|ufrag| ufrag != current_ufrag)
+        self.ice_ufrag.as_deref().is_some_and(|ufrag| ufrag != current_ufrag)
     }
 
     /// The candidates that can be handed to the engine. Those that we cannot
@@ -58,9 +56,7 @@ impl Fragment {
         self.sections
             .iter()
             .flat_map(|s| &s.candidates)
-            .filter(move |c| {
-                current && c.usable() && c.ufrag.as_deref().is_none_or(|u| u == current_ufrag)
-            })
+            .filter(move |c| current && c.usable() && c.ufrag.as_deref().is_none_or(|u| u == current_ufrag))
     }
 
     /// Whether the client says that there are no more candidates.
@@ -90,10 +86,7 @@ pub fn parse_within(text: &str, limits: &Limits) -> Result<Fragment, OfferError>
     for line in &lines {
         if line.letter == b'm' {
             if media_lines == limits.sections {
-                return Err(OfferError::at(
-                    line.number,
-                    format!("more than {} \"m=\" sections.", limits.sections),
-                ));
+                return Err(OfferError::at(line.number, format!("more than {} \"m=\" sections.", limits.sections)));
             }
             finish(&mut fragment, std::mem::take(&mut section), media_lines > 0);
             media_lines += 1;
@@ -103,23 +96,13 @@ pub fn parse_within(text: &str, limits: &Limits) -> Result<Fragment, OfferError>
             continue;
         };
         match name {
-            "ice-ufrag" if sdp::is_ice(value, 4) => {
-                same(&mut fragment.ice_ufrag, value, line.number, "ice-ufrag")?
-            }
+            "ice-ufrag" if sdp::is_ice(value, 4) => same(&mut fragment.ice_ufrag, value, line.number, "ice-ufrag")?,
             "ice-ufrag" => {
-                return Err(OfferError::at(
-                    line.number,
-                    "an ice-ufrag has 4 to 256 letters, digits, \"+\" or \"/\".",
-                ));
+                return Err(OfferError::at(line.number, "an ice-ufrag has 4 to 256 letters, digits, \"+\" or \"/\"."));
             }
-            "ice-pwd" if sdp::is_ice(value, 22) => {
-                same(&mut fragment.ice_pwd, value, line.number, "ice-pwd")?
-            }
+            "ice-pwd" if sdp::is_ice(value, 22) => same(&mut fragment.ice_pwd, value, line.number, "ice-pwd")?,
             "ice-pwd" => {
-                return Err(OfferError::at(
-                    line.number,
-                    "an ice-pwd has 22 to 256 letters, digits, \"+\" or \"/\".",
-                ));
+                return Err(OfferError::at(line.number, "an ice-pwd has 22 to 256 letters, digits, \"+\" or \"/\"."));
             }
             "mid" if sdp::is_mid(value) && media_lines > 0 => section.mid = Some(value.into()),
             "mid" => {
@@ -133,15 +116,11 @@ pub fn parse_within(text: &str, limits: &Limits) -> Result<Fragment, OfferError>
                 if section.candidates.len() == limits.candidates {
                     return Err(OfferError::at(
                         line.number,
-                        format!(
-                            "more than {} candidates in this section.",
-                            limits.candidates
-                        ),
+                        format!("more than {} candidates in this section.", limits.candidates),
                     ));
                 }
                 section.candidates.push(
-                    Candidate::parse(value)
-                        .map_err(|e| OfferError::at(line.number, format!("the candidate {e}.")))?,
+                    Candidate::parse(value).map_err(|e| OfferError::at(line.number, format!("the candidate {e}.")))?,
                 );
             }
             "end-of-candidates" => section.end_of_candidates = true,
@@ -151,14 +130,10 @@ pub fn parse_within(text: &str, limits: &Limits) -> Result<Fragment, OfferError>
     }
     finish(&mut fragment, section, media_lines > 0);
     if !said_something {
-        return Err(OfferError::bad(
-            "The fragment has neither candidates nor ICE credentials.",
-        ));
+        return Err(OfferError::bad("The fragment has neither candidates nor ICE credentials."));
     }
     if fragment.ice_pwd.is_some() && fragment.ice_ufrag.is_none() {
-        return Err(OfferError::bad(
-            "The fragment has an ice-pwd without an ice-ufrag.",
-        ));
+        return Err(OfferError::bad("The fragment has an ice-pwd without an ice-ufrag."));
     }
     Ok(fragment)
 }
@@ -171,17 +146,9 @@ fn finish(fragment: &mut Fragment, section: FragmentSection, started: bool) {
 }
 
 /// Credentials may stand in every section, but one transport has one pair.
-fn same(
-    known: &mut Option<String>,
-    value: &str,
-    line: usize,
-    name: &str,
-) -> Result<(), OfferError> {
+fn same(known: &mut Option<String>, value: &str, line: usize, name: &str) -> Result<(), OfferError> {
     match known {
-        Some(old) if old != value => Err(OfferError::at(
-            line,
-            format!("another {name} than before in this fragment."),
-        )),
+        Some(old) if old != value => Err(OfferError::at(line, format!("another {name} than before in this fragment."))),
         _ => {
             *known = Some(value.into());
             Ok(())

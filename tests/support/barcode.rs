@@ -24,11 +24,7 @@ pub fn draw(luma: &mut [u8], stride: usize, width: usize, height: usize, index: 
     let code = bits(index);
     let rows = height / ROW_PART;
     for block in 0..BLOCKS {
-        let value = if code >> (BLOCKS - 1 - block) & 1 == 1 {
-            235
-        } else {
-            16
-        };
+        let value = if code >> (BLOCKS - 1 - block) & 1 == 1 { 235 } else { 16 };
         let (from, to) = (block * width / BLOCKS, (block + 1) * width / BLOCKS);
         for row in luma.chunks_mut(stride).take(rows) {
             row[from..to].fill(value);

@@ -2,14 +2,10 @@
 
 use super::proc;
 use chromiumoxide::browser::{Browser as Chrome, BrowserConfig};
-use chromiumoxide::cdp::browser_protocol::browser::{
-    PermissionDescriptor, PermissionSetting, SetPermissionParams,
-};
+use chromiumoxide::cdp::browser_protocol::browser::{PermissionDescriptor, PermissionSetting, SetPermissionParams};
 use chromiumoxide::cdp::browser_protocol::log::EventEntryAdded;
 use chromiumoxide::cdp::browser_protocol::page::CaptureScreenshotFormat;
-use chromiumoxide::cdp::js_protocol::runtime::{
-    EvaluateParams, EventConsoleApiCalled, EventExceptionThrown,
-};
+use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, EventConsoleApiCalled, EventExceptionThrown};
 use chromiumoxide::page::ScreenshotParams;
 use futures_util::StreamExt;
 use serde_json::Value;
@@ -37,10 +33,7 @@ impl Browser {
 
     /// [`Browser::launch`] with a window size and further flags (without `--`).
     pub async fn launch_with(width: u32, height: u32, flags: &[&str]) -> Self {
-        let profile = tempfile::Builder::new()
-            .prefix("camgate-chromium-")
-            .tempdir()
-            .unwrap();
+        let profile = tempfile::Builder::new().prefix("camgate-chromium-").tempdir().unwrap();
         let config = BrowserConfig::builder()
             .chrome_executable("/usr/bin/chromium")
             .user_data_dir(profile.path())
@@ -79,33 +72,24 @@ impl Browser {
         }
         let child = chrome.get_mut_child().expect("Chromium has no process");
         let pid = child.as_mut_inner().id().expect("Chromium is gone");
-        Self {
-            chrome,
-            pid,
-            handler,
-            profile: Some(profile),
-        }
+        Self { chrome, pid, handler, profile: Some(profile) }
     }
 
     /// Opens a page. Messages are captured from its first script on.
     pub async fn page(&self, url: &str) -> Page {
         let page = self.chrome.new_page("about:blank").await.unwrap();
         let messages = Messages::default();
-        let mut console = page
-            .event_listener::<EventConsoleApiCalled>()
-            .await
-            .unwrap();
+        let mut console = page.event_listener::<EventConsoleApiCalled>().await.unwrap();
         let mut thrown = page.event_listener::<EventExceptionThrown>().await.unwrap();
         let mut entries = page.event_listener::<EventEntryAdded>().await.unwrap();
         let to = messages.clone();
         tokio::spawn(async move {
             while let Some(event) = console.next().await {
-                let text =
-                    |a: &chromiumoxide::cdp::js_protocol::runtime::RemoteObject| match &a.value {
-                        Some(Value::String(s)) => s.clone(),
-                        Some(value) => value.to_string(),
-                        None => a.description.clone().unwrap_or_default(),
-                    };
+                let text = |a: &chromiumoxide::cdp::js_protocol::runtime::RemoteObject| match &a.value {
+                    Some(Value::String(s)) => s.clone(),
+                    Some(value) => value.to_string(),
+                    None => a.description.clone().unwrap_or_default(),
+                };
                 let words: Vec<_> = event.args.iter().map(text).collect();
                 to.add(format!("{:?}: {}", event.r#type, words.join(" ")).to_lowercase_kind());
             }
@@ -114,14 +98,8 @@ impl Browser {
         tokio::spawn(async move {
             while let Some(event) = thrown.next().await {
                 let details = &event.exception_details;
-                let text = details
-                    .exception
-                    .as_ref()
-                    .and_then(|e| e.description.clone());
-                to.add(format!(
-                    "exception: {}",
-                    text.unwrap_or(details.text.clone())
-                ));
+                let text = details.exception.as_ref().and_then(|e| e.description.clone());
+                to.add(format!("exception: {}", text.unwrap_or(details.text.clone())));
             }
         });
         let to = messages.clone();
@@ -196,10 +174,7 @@ pub struct Page {
 impl Page {
     /// Goes to a URL and waits for its load.
     pub async fn goto(&self, url: &str) {
-        self.page
-            .goto(url)
-            .await
-            .unwrap_or_else(|e| panic!("Chromium cannot open {url}: {e}"));
+        self.page.goto(url).await.unwrap_or_else(|e| panic!("Chromium cannot open {url}: {e}"));
     }
 
     /// Evaluates an expression; promises are awaited. Err: the exception's text.
@@ -214,10 +189,7 @@ impl Page {
         // Not `Page::evaluate`: that takes an expression that looks like a function for one.
         let answer = self.page.execute(params).await.map_err(|e| e.to_string())?;
         if let Some(details) = &answer.result.exception_details {
-            let text = details
-                .exception
-                .as_ref()
-                .and_then(|e| e.description.clone());
+            let text = details.exception.as_ref().and_then(|e| e.description.clone());
             return Err(text.unwrap_or_else(|| details.text.clone()));
         }
         Ok(answer.result.result.value.clone().unwrap_or(Value::Null))
@@ -243,10 +215,7 @@ impl Page {
                 return value.clone();
             }
             if Instant::now() >= end {
-                panic!(
-                    "still not true after {deadline:?}: {js}\nlast: {result:?}\n{}",
-                    self.messages().join("\n")
-                );
+                panic!("still not true after {deadline:?}: {js}\nlast: {result:?}\n{}", self.messages().join("\n"));
             }
             tokio::time::sleep(Duration::from_millis(30)).await; // poll
         }
@@ -266,9 +235,7 @@ impl Page {
 
     /// A PNG of what the window shows.
     pub async fn screenshot(&self, file: impl AsRef<Path>) {
-        let params = ScreenshotParams::builder()
-            .format(CaptureScreenshotFormat::Png)
-            .build();
+        let params = ScreenshotParams::builder().format(CaptureScreenshotFormat::Png).build();
         self.page.save_screenshot(params, file).await.unwrap();
     }
 

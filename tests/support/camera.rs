@@ -68,9 +68,7 @@ impl Camera {
     /// The URL with the right credentials (percent-encoded), if it wants any.
     pub fn url_with_credentials(&self) -> String {
         match &self.set.auth {
-            Some(Auth::Basic(user, password) | Auth::Digest(user, password)) => {
-                self.url_with(user, password)
-            }
+            Some(Auth::Basic(user, password) | Auth::Digest(user, password)) => self.url_with(user, password),
             None => self.url(),
         }
     }
@@ -161,10 +159,7 @@ impl Camera {
         let server = Server::start(self, if wrong_sps { 0 } else { self.port });
         let behind = SocketAddr::new(self.set.address, server.port);
         let proxy = wrong_sps.then(|| {
-            let rules = Rules {
-                rewrite_sdp: Some(wrong_parameter_sets(&self.feed.conf())),
-                ..Rules::default()
-            };
+            let rules = Rules { rewrite_sdp: Some(wrong_parameter_sets(&self.feed.conf())), ..Rules::default() };
             RtspProxy::start(address, behind, rules).expect("cannot bind the camera's port")
         });
         self.port = proxy.as_ref().map_or(behind, |p| p.address()).port();
@@ -244,30 +239,20 @@ impl Camera {
 
 /// Puts the parameter sets of a picture of 320×240 into an SDP.
 fn wrong_parameter_sets(conf: &Conf) -> Arc<dyn Fn(&str) -> String + Send + Sync> {
-    let other = Conf {
-        width: 320,
-        height: 240,
-        prerecorded: false,
-        ..conf.clone()
-    };
+    let other = Conf { width: 320, height: 240, prerecorded: false, ..conf.clone() };
     let sets: Vec<String> = super::feed::parameter_sets(&other)
         .iter()
         .map(|nal| base64::engine::general_purpose::STANDARD.encode(nal))
         .collect();
     let wrong = match conf.codec {
         Codec::H264 => vec![("sprop-parameter-sets=", sets.join(","))],
-        Codec::H265 => ["sprop-vps=", "sprop-sps=", "sprop-pps="]
-            .into_iter()
-            .zip(sets)
-            .collect(),
+        Codec::H265 => ["sprop-vps=", "sprop-sps=", "sprop-pps="].into_iter().zip(sets).collect(),
     };
     Arc::new(move |sdp| {
         let mut sdp = sdp.to_string();
         for (key, value) in &wrong {
             if let Some(at) = sdp.find(key).map(|at| at + key.len()) {
-                let end = sdp[at..]
-                    .find([';', '\r', '\n'])
-                    .map_or(sdp.len(), |n| at + n);
+                let end = sdp[at..].find([';', '\r', '\n']).map_or(sdp.len(), |n| at + n);
                 sdp.replace_range(at..end, value);
             }
         }

@@ -148,10 +148,7 @@ impl Builder {
         super::feed::prepare(&self.conf);
         let tls = self.tls.then(|| {
             let key = rcgen::generate_simple_self_signed(vec!["camera.test".into()]).unwrap();
-            let fingerprint = Sha256::digest(key.cert.der())
-                .iter()
-                .map(|b| format!("{b:02x}"))
-                .collect();
+            let fingerprint = Sha256::digest(key.cert.der()).iter().map(|b| format!("{b:02x}")).collect();
             let pem = key.cert.pem() + &key.signing_key.serialize_pem();
             (pem, fingerprint)
         });

@@ -33,16 +33,10 @@ pub struct Counters {
 }
 
 /// When a client last sent a request, and whether it plays.
-pub(super) type Clients =
-    Arc<Mutex<HashMap<usize, (glib::WeakRef<rtsp::RTSPClient>, Instant, bool)>>>;
+pub(super) type Clients = Arc<Mutex<HashMap<usize, (glib::WeakRef<rtsp::RTSPClient>, Instant, bool)>>>;
 
 /// Counts a client's requests and answers those that a fault concerns.
-pub(super) fn watch(
-    client: &rtsp::RTSPClient,
-    counters: &Arc<Counters>,
-    controls: &Arc<Controls>,
-    clients: &Clients,
-) {
+pub(super) fn watch(client: &rtsp::RTSPClient, counters: &Arc<Counters>, controls: &Arc<Controls>, clients: &Clients) {
     counters.connections.fetch_add(1, SeqCst);
     if let Some(fd) = socket(client) {
         let on: libc::c_int = 1;
@@ -59,10 +53,7 @@ pub(super) fn watch(
         }
     }
     let id = client.as_ptr() as usize;
-    clients
-        .lock()
-        .unwrap()
-        .insert(id, (client.downgrade(), Instant::now(), false));
+    clients.lock().unwrap().insert(id, (client.downgrade(), Instant::now(), false));
     client.connect_closed({
         let (counters, clients) = (counters.clone(), clients.clone());
         move |_| {
@@ -123,9 +114,7 @@ pub(super) fn watch(
             touch(false);
             counters.setups.fetch_add(1, SeqCst);
             counters.transports.lock().unwrap().extend(transport(ctx));
-            let audio = ctx
-                .uri()
-                .is_some_and(|uri| uri.request_uri().ends_with("stream=1"));
+            let audio = ctx.uri().is_some_and(|uri| uri.request_uri().ends_with("stream=1"));
             let faults = controls.faults.lock().unwrap();
             faults
                 .iter()
@@ -214,11 +203,7 @@ fn transport(ctx: &rtsp::RTSPContext) -> Option<String> {
             &mut value,
             0,
         );
-        (!value.is_null()).then(|| {
-            std::ffi::CStr::from_ptr(value)
-                .to_string_lossy()
-                .into_owned()
-        })
+        (!value.is_null()).then(|| std::ffi::CStr::from_ptr(value).to_string_lossy().into_owned())
     }
 }
 

@@ -91,13 +91,10 @@ impl Sink for MediaSink {
         }
         let zero = *self.zero.lock().unwrap().get_or_insert_with(|| {
             let now = Instant::now();
-            now.checked_sub(Duration::from_nanos(running.nseconds()))
-                .unwrap_or(now)
+            now.checked_sub(Duration::from_nanos(running.nseconds())).unwrap_or(now)
         });
         // The time of capture, which is past: the server's sinks never wait for it.
-        let pts = gst::ClockTime::from_nseconds(
-            au.captured.saturating_duration_since(zero).as_nanos() as u64,
-        );
+        let pts = gst::ClockTime::from_nseconds(au.captured.saturating_duration_since(zero).as_nanos() as u64);
         state.started = true;
         state.delivered += 1;
         for fault in self.controls.faults.lock().unwrap().iter() {
@@ -124,43 +121,27 @@ impl Sink for MediaSink {
 }
 
 /// Fills a fresh media: subscribes its appsrc to the feed, sets the probes.
-pub fn configure(
-    media: &rtsp::RTSPMedia,
-    feed: &Arc<Shared>,
-    controls: &Arc<Controls>,
-) -> Arc<dyn Sink> {
+pub fn configure(media: &rtsp::RTSPMedia, feed: &Arc<Shared>, controls: &Arc<Controls>) -> Arc<dyn Sink> {
     let bin = media.element().downcast::<gst::Bin>().unwrap();
-    let src = bin
-        .by_name("video")
-        .unwrap()
-        .downcast::<gst_app::AppSrc>()
-        .unwrap();
+    let src = bin.by_name("video").unwrap().downcast::<gst_app::AppSrc>().unwrap();
     let in_flight = InFlight::default();
     let pay = bin.by_name("pay0").unwrap();
     let frames = feed.frames.clone();
     let seen = in_flight.clone();
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-    pay.static_pad("src")
-        .unwrap()
-        .add_probe(kinds, move |_, info| {
-            let pts = match &info.data {
-                Some(gst::PadProbeData::Buffer(b)) => b.pts(),
-                Some(gst::PadProbeData::BufferList(l)) => l.get(0).and_then(|b| b.pts()),
-                _ => None,
-            };
-            // Each packet notes the time; that of the frame's last one stays.
-            let found = seen
-                .lock()
-                .unwrap()
-                .iter()
-                .rev()
-                .find(|(at, _)| Some(*at) == pts)
-                .copied();
-            if let Some((_, index)) = found {
-                frames.sent(index);
-            }
-            gst::PadProbeReturn::Ok
-        });
+    pay.static_pad("src").unwrap().add_probe(kinds, move |_, info| {
+        let pts = match &info.data {
+            Some(gst::PadProbeData::Buffer(b)) => b.pts(),
+            Some(gst::PadProbeData::BufferList(l)) => l.get(0).and_then(|b| b.pts()),
+            _ => None,
+        };
+        // Each packet notes the time; that of the frame's last one stays.
+        let found = seen.lock().unwrap().iter().rev().find(|(at, _)| Some(*at) == pts).copied();
+        if let Some((_, index)) = found {
+            frames.sent(index);
+        }
+        gst::PadProbeReturn::Ok
+    });
     if let Some(pay) = bin.by_name("pay1") {
         // A live audio source beside an appsrc makes PLAY fail ("seek failed").
         pay.static_pad("sink").unwrap().add_probe(
@@ -176,21 +157,9 @@ pub fn configure(
             },
         );
         let controls = controls.clone();
-        pay.static_pad("src")
-            .unwrap()
-            .add_probe(kinds, move |_, _| {
-                if controls.stalled.load(SeqCst) {
-                    gst::PadProbeReturn::Drop
-                } else {
-                    gst::PadProbeReturn::Ok
-                }
-            });
+        pay.static_pad("src").unwrap().add_probe(kinds, move |_, _| {
+            if controls.stalled.load(SeqCst) { gst::PadProbeReturn::Drop } else { gst::PadProbeReturn::Ok }
+        });
     }
-    Arc::new(MediaSink {
-        src,
-        controls: controls.clone(),
-        zero: Mutex::default(),
-        state: Mutex::default(),
-        in_flight,
-    })
+    Arc::new(MediaSink { src, controls: controls.clone(), zero: Mutex::default(), state: Mutex::default(), in_flight })
 }

@@ -118,22 +118,9 @@ impl Server {
                 }
             })
             .unwrap();
-        let source = ready
-            .1
-            .recv()
-            .unwrap()
-            .expect("cannot bind the camera's port");
+        let source = ready.1.recv().unwrap().expect("cannot bind the camera's port");
         let port = server.bound_port() as u16;
-        Self {
-            server,
-            context,
-            source: Some(source),
-            main,
-            thread: Some(thread),
-            quit,
-            controls,
-            port,
-        }
+        Self { server, context, source: Some(source), main, thread: Some(thread), quit, controls, port }
     }
 
     /// Resets all TCP connections.
@@ -144,16 +131,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(source) = self
-            .source
-            .take()
-            .and_then(|id| self.context.find_source_by_id(&id))
-        {
+        if let Some(source) = self.source.take().and_then(|id| self.context.find_source_by_id(&id)) {
             source.destroy(); // closes the listening socket
         }
         // "Remove" closes the client.
-        self.server
-            .client_filter(Some(&mut |_, _| rtsp::RTSPFilterResult::Remove));
+        self.server.client_filter(Some(&mut |_, _| rtsp::RTSPFilterResult::Remove));
         if let Some(pool) = self.server.session_pool() {
             pool.filter(Some(&mut |_, _| rtsp::RTSPFilterResult::Remove));
         }
@@ -176,9 +158,7 @@ fn authentication(camera: &Camera, factory: &rtsp::RTSPMediaFactory) -> Option<r
     let auth = rtsp::RTSPAuth::new();
     auth.set_realm(Some("camera double"));
     let role = "viewer";
-    let mut token = rtsp::RTSPToken::builder()
-        .field(rtsp::RTSP_TOKEN_MEDIA_FACTORY_ROLE, role)
-        .build();
+    let mut token = rtsp::RTSPToken::builder().field(rtsp::RTSP_TOKEN_MEDIA_FACTORY_ROLE, role).build();
     factory.add_role_from_structure(
         &gst::Structure::builder(role)
             .field(rtsp::RTSP_PERM_MEDIA_FACTORY_ACCESS, true)

@@ -32,13 +32,7 @@ impl Picture {
         let (u, v) = ground[width * height..].split_at_mut(width * height / 4);
         u.fill(140);
         v.fill(120);
-        Self {
-            ground,
-            width,
-            height,
-            noise: conf.noise,
-            random: 0x9e37_79b9_7f4a_7c15,
-        }
+        Self { ground, width, height, noise: conf.noise, random: 0x9e37_79b9_7f4a_7c15 }
     }
 
     /// The picture of this frame: I420.
@@ -76,19 +70,8 @@ pub(super) struct Encoder {
 
 impl Encoder {
     /// `out` gets the frame's index, whether it is a key frame, and the access unit.
-    pub(super) fn start(
-        conf: &Conf,
-        mut out: impl FnMut(u32, bool, &[u8]) + Send + 'static,
-    ) -> Self {
-        let Conf {
-            width,
-            height,
-            fps,
-            gop_frames,
-            bitrate_kbps,
-            b_frames,
-            ..
-        } = conf;
+    pub(super) fn start(conf: &Conf, mut out: impl FnMut(u32, bool, &[u8]) + Send + 'static) -> Self {
+        let Conf { width, height, fps, gop_frames, bitrate_kbps, b_frames, .. } = conf;
         let encoder = match conf.codec {
             Codec::H264 => {
                 let (caps, tools) = match conf.profile {
@@ -123,16 +106,8 @@ impl Encoder {
         .expect("the encoder of the camera double is missing")
         .downcast::<gst::Pipeline>()
         .unwrap();
-        let src = pipeline
-            .by_name("in")
-            .unwrap()
-            .downcast::<gst_app::AppSrc>()
-            .unwrap();
-        let sink = pipeline
-            .by_name("out")
-            .unwrap()
-            .downcast::<gst_app::AppSink>()
-            .unwrap();
+        let src = pipeline.by_name("in").unwrap().downcast::<gst_app::AppSrc>().unwrap();
+        let sink = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
         let frame = gst::ClockTime::SECOND / u64::from(*fps);
         sink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
@@ -154,12 +129,7 @@ impl Encoder {
                 .build(),
         );
         pipeline.set_state(gst::State::Playing).unwrap();
-        Self {
-            pipeline,
-            src,
-            sink,
-            frame,
-        }
+        Self { pipeline, src, sink, frame }
     }
 
     pub(super) fn push(&self, index: u32, picture: Vec<u8>) {
@@ -171,9 +141,7 @@ impl Encoder {
     }
 
     pub(super) fn force_key(&self) {
-        let event = gstreamer_video::UpstreamForceKeyUnitEvent::builder()
-            .all_headers(true)
-            .build();
+        let event = gstreamer_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
         self.sink.send_event(event);
     }
 }
@@ -208,23 +176,14 @@ fn encode(conf: &Conf, frames: u32) -> Vec<Recorded> {
     super::init();
     let (sender, receiver) = std::sync::mpsc::channel();
     let encoder = Encoder::start(conf, move |_, key, data| {
-        let _ = sender.send(Recorded {
-            key,
-            data: data.to_vec(),
-        });
+        let _ = sender.send(Recorded { key, data: data.to_vec() });
     });
     let mut picture = Picture::new(conf);
     for index in 0..frames {
         encoder.push(index, picture.take(index));
     }
     encoder.src.end_of_stream().unwrap();
-    (0..frames)
-        .map(|_| {
-            receiver
-                .recv_timeout(Duration::from_secs(60))
-                .expect("the encoder lost a frame")
-        })
-        .collect()
+    (0..frames).map(|_| receiver.recv_timeout(Duration::from_secs(60)).expect("the encoder lost a frame")).collect()
 }
 
 /// The parameter sets (without start codes) that an encoder writes for these settings.
@@ -232,8 +191,7 @@ pub fn parameter_sets(conf: &Conf) -> Vec<Vec<u8>> {
     let first = encode(conf, 1);
     super::nal::units(&first[0].data)
         .filter(|(_, nal)| {
-            super::nal::kind(nal, conf.codec)
-                .is_some_and(|k| super::nal::is_parameter_set(k, conf.codec))
+            super::nal::kind(nal, conf.codec).is_some_and(|k| super::nal::is_parameter_set(k, conf.codec))
         })
         .map(|(_, nal)| nal.to_vec())
         .collect()

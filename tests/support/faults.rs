@@ -41,11 +41,7 @@ pub fn abort(fd: i32) {
     // SAFETY: all zero is a valid sockaddr of family AF_UNSPEC.
     unsafe {
         let none: libc::sockaddr = std::mem::zeroed();
-        libc::connect(
-            fd,
-            &raw const none,
-            size_of::<libc::sockaddr>() as libc::socklen_t,
-        );
+        libc::connect(fd, &raw const none, size_of::<libc::sockaddr>() as libc::socklen_t);
     }
 }
 
@@ -89,13 +85,7 @@ impl Deaf {
                 }
             }
         });
-        Ok(Self {
-            address,
-            quit,
-            connections,
-            open,
-            thread: Some(thread),
-        })
+        Ok(Self { address, quit, connections, open, thread: Some(thread) })
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -96,11 +96,7 @@ impl Frames {
     /// The frame whose low 16 bits of the index are these (a bar code), newest first.
     pub fn by_code(&self, code: u16) -> Option<Frame> {
         let frames = self.0.lock().unwrap();
-        frames
-            .iter()
-            .rev()
-            .find(|f| f.index as u16 == code)
-            .copied()
+        frames.iter().rev().find(|f| f.index as u16 == code).copied()
     }
 
     /// The frame taken last.
@@ -175,27 +171,15 @@ impl Shared {
             return;
         };
         let handed = Instant::now();
-        let stamp = Stamp {
-            index,
-            captured_ns: mono::to_ns(captured),
-            handed_ns: mono::to_ns(handed),
-        };
+        let stamp = Stamp { index, captured_ns: mono::to_ns(captured), handed_ns: mono::to_ns(handed) };
         let data = stamp.insert(codec, data);
         self.frames.with(index, |f| {
             f.handed = Some(handed);
             f.key = key;
             f.bytes = data.len();
         });
-        let au = AccessUnit {
-            index,
-            key,
-            captured,
-            data,
-        };
-        self.sinks
-            .lock()
-            .unwrap()
-            .retain(|sink| sink.take(&au, self));
+        let au = AccessUnit { index, key, captured, data };
+        self.sinks.lock().unwrap().retain(|sink| sink.take(&au, self));
     }
 }
 
@@ -223,10 +207,7 @@ impl Feed {
                 move || run(&shared)
             })
             .unwrap();
-        Self {
-            shared,
-            thread: Some(thread),
-        }
+        Self { shared, thread: Some(thread) }
     }
 
     pub fn shared(&self) -> &Arc<Shared> {

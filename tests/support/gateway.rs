@@ -74,17 +74,10 @@ impl Gateway {
         let stdout = child.stdout.take().unwrap();
         capture(log.clone(), child.stderr.take().unwrap(), true);
         capture(log.clone(), stdout, false);
-        let mut gateway = Self {
-            child,
-            directory,
-            log,
-            url: String::new(),
-        };
+        let mut gateway = Self { child, directory, log, url: String::new() };
         let line = gateway.wait_for_line(START, |line| line.contains("listening on http://"));
         let at = line.find("http://").unwrap();
-        let url = line[at..]
-            .split(|c: char| c.is_whitespace() || c == '"' || c == ',')
-            .next();
+        let url = line[at..].split(|c: char| c.is_whitespace() || c == '"' || c == ',').next();
         gateway.url = url.unwrap_or_default().trim_end_matches('/').to_string();
         gateway
     }
@@ -140,14 +133,7 @@ impl Gateway {
 
     /// The log so far, the oldest lines first.
     pub fn log(&self) -> Vec<String> {
-        self.log
-            .lines
-            .lock()
-            .unwrap()
-            .kept
-            .iter()
-            .cloned()
-            .collect()
+        self.log.lines.lock().unwrap().kept.iter().cloned().collect()
     }
 
     /// A mark for [`Gateway::wait_for_line_after`]: lines from now on.
@@ -164,12 +150,7 @@ impl Gateway {
 
     /// Waits for a line after a [`Gateway::mark`].
     #[track_caller]
-    pub fn wait_for_line_after(
-        &self,
-        mark: usize,
-        deadline: Duration,
-        want: impl Fn(&str) -> bool,
-    ) -> String {
+    pub fn wait_for_line_after(&self, mark: usize, deadline: Duration, want: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + deadline;
         let mut next = mark;
         let mut lines = self.log.lines.lock().unwrap();
@@ -183,16 +164,9 @@ impl Gateway {
             if left.is_zero() || lines.ended {
                 let from = lines.kept.len().saturating_sub(40);
                 let tail: Vec<_> = lines.kept.iter().skip(from).cloned().collect();
-                let why = if lines.ended {
-                    "the process ended"
-                } else {
-                    "waited in vain"
-                };
+                let why = if lines.ended { "the process ended" } else { "waited in vain" };
                 drop(lines);
-                panic!(
-                    "no such log line ({why}); the last ones:\n{}",
-                    tail.join("\n")
-                );
+                panic!("no such log line ({why}); the last ones:\n{}", tail.join("\n"));
             }
             lines = self.log.more.wait_timeout(lines, left).unwrap().0;
         }
@@ -207,9 +181,7 @@ impl Gateway {
     #[track_caller]
     pub fn wait_exit(&mut self, deadline: Duration) -> ExitStatus {
         let child = &mut self.child;
-        super::wait_until(deadline, "the end of the gateway", || {
-            child.try_wait().expect("wait failed")
-        })
+        super::wait_until(deadline, "the end of the gateway", || child.try_wait().expect("wait failed"))
     }
 
     /// Is it still there?
@@ -259,10 +231,7 @@ fn capture(log: Arc<LogBuffer>, pipe: impl std::io::Read + Send + 'static, last:
 pub fn with_loopback(yaml: &str) -> String {
     let mut out = String::new();
     for (key, value) in FIRST {
-        let set = yaml.lines().any(|l| {
-            l.strip_prefix(key)
-                .is_some_and(|l| l.trim_start().starts_with(':'))
-        });
+        let set = yaml.lines().any(|l| l.strip_prefix(key).is_some_and(|l| l.trim_start().starts_with(':')));
         if !set {
             out += &format!("{key}: {value}\n");
         }

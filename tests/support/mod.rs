@@ -63,10 +63,7 @@ pub fn wait_until<T>(deadline: Duration, what: &str, mut cond: impl FnMut() -> O
         if let Some(value) = cond() {
             return value;
         }
-        assert!(
-            Instant::now() < end,
-            "still waiting for {what} after {deadline:?}"
-        );
+        assert!(Instant::now() < end, "still waiting for {what} after {deadline:?}");
         std::thread::sleep(POLL); // poll
     }
 }
@@ -88,10 +85,7 @@ where
         if let Some(value) = cond().await {
             return value;
         }
-        assert!(
-            Instant::now() < end,
-            "still waiting for {what} after {deadline:?}"
-        );
+        assert!(Instant::now() < end, "still waiting for {what} after {deadline:?}");
         tokio::time::sleep(POLL).await; // poll
     }
 }

@@ -98,11 +98,7 @@ fn first_slice(au: &[u8], codec: Codec) -> Option<usize> {
     loop {
         let at = from + au[from..].windows(3).position(|w| w == [0, 0, 1])?;
         if is_slice(&au[at + 3..], codec) {
-            return Some(if at > 0 && au[at - 1] == 0 {
-                at - 1
-            } else {
-                at
-            });
+            return Some(if at > 0 && au[at - 1] == 0 { at - 1 } else { at });
         }
         from = at + 3;
     }

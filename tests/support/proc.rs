@@ -14,12 +14,7 @@ pub struct Usage {
 
 /// The usage of a process of ours; None if it is gone.
 pub fn usage(pid: u32) -> Option<Usage> {
-    Some(Usage {
-        threads: threads(pid)?,
-        fds: fds(pid)?,
-        rss_kb: rss_kb(pid)?,
-        cpu_ms: cpu_ms(pid)?,
-    })
+    Some(Usage { threads: threads(pid)?, fds: fds(pid)?, rss_kb: rss_kb(pid)?, cpu_ms: cpu_ms(pid)? })
 }
 
 pub fn threads(pid: u32) -> Option<usize> {

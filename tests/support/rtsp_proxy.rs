@@ -73,11 +73,7 @@ impl RtspProxy {
                 }
             }
         });
-        Ok(Self {
-            address,
-            shared,
-            thread: Some(thread),
-        })
+        Ok(Self { address, shared, thread: Some(thread) })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -152,11 +148,7 @@ fn join(client: TcpStream, server: SocketAddr, shared: &Arc<Shared>) -> std::io:
 }
 
 /// Client to server: notes requests, answers those that the rules refuse.
-fn upstream(
-    mut client: &TcpStream,
-    mut server: &TcpStream,
-    shared: &Shared,
-) -> std::io::Result<()> {
+fn upstream(mut client: &TcpStream, mut server: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut reader = Reader::default();
     while let Some(message) = reader.next(&mut client)? {
         if let Some(text) = message.text() {
@@ -179,11 +171,7 @@ fn upstream(
 }
 
 /// Server to client: rewrites, delays, holds, cuts.
-fn downstream(
-    mut server: &TcpStream,
-    mut client: &TcpStream,
-    shared: &Shared,
-) -> std::io::Result<()> {
+fn downstream(mut server: &TcpStream, mut client: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut reader = Reader::default();
     let mut passed = 0u64;
     while let Some(message) = reader.next(&mut server)? {
@@ -245,8 +233,7 @@ struct Message {
 impl Message {
     /// The message's text; None for an interleaved packet.
     fn text(&self) -> Option<String> {
-        (self.bytes.first() != Some(&b'$'))
-            .then(|| String::from_utf8_lossy(&self.bytes).into_owned())
+        (self.bytes.first() != Some(&b'$')).then(|| String::from_utf8_lossy(&self.bytes).into_owned())
     }
 }
 

@@ -41,11 +41,7 @@ impl StaticServer {
                 }
             }
         });
-        Self {
-            address,
-            shared,
-            thread: Some(thread),
-        }
+        Self { address, shared, thread: Some(thread) }
     }
 
     /// `http://127.0.0.1:PORT`.

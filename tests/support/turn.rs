@@ -43,11 +43,7 @@ impl Turn {
             let mut child = Command::new("turnserver")
                 .args(["-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1"])
                 .args(["--realm=camgate.test", "--no-tls", "--no-dtls", "--no-cli"])
-                .args([
-                    "--allow-loopback-peers",
-                    "--log-file=stdout",
-                    "--simple-log",
-                ])
+                .args(["--allow-loopback-peers", "--log-file=stdout", "--simple-log"])
                 .args(["--verbose", "--fingerprint"])
                 .arg(format!("--listening-port={port}"))
                 .arg(format!("--pidfile={}", at("pid")))
@@ -65,11 +61,7 @@ impl Turn {
                     break;
                 }
                 if answers(port) {
-                    return Self {
-                        child,
-                        port,
-                        directory,
-                    };
+                    return Self { child, port, directory };
                 }
             }
             let _ = child.kill();
@@ -102,9 +94,7 @@ impl Turn {
     pub fn allocations(&self) -> usize {
         let log = self.log();
         let lines = log.lines();
-        lines
-            .filter(|l| l.contains("ALLOCATE processed, success"))
-            .count()
+        lines.filter(|l| l.contains("ALLOCATE processed, success")).count()
     }
 }
 
@@ -143,9 +133,7 @@ fn answers(port: u16) -> bool {
     request.extend_from_slice(b"camgate-test");
     let mut answer = [0; 512];
     socket.send_to(&request, ("127.0.0.1", port)).is_ok()
-        && socket
-            .recv(&mut answer)
-            .is_ok_and(|n| n >= 20 && answer[..2] == [1, 1])
+        && socket.recv(&mut answer).is_ok_and(|n| n >= 20 && answer[..2] == [1, 1])
         || {
             // "connection refused" comes at once: do not spin.
             std::thread::sleep(Duration::from_millis(20)); // poll
@@ -155,8 +143,5 @@ fn answers(port: u16) -> bool {
 
 /// The YAML for `webrtcICEServers2` of this server.
 pub fn yaml(turn: &Turn, user: &str, password: &str) -> String {
-    format!(
-        "webrtcICEServers2:\n  - url: '{}'\n    username: '{user}'\n    password: '{password}'\n",
-        turn.url()
-    )
+    format!("webrtcICEServers2:\n  - url: '{}'\n    username: '{user}'\n    password: '{password}'\n", turn.url())
 }

@@ -79,11 +79,7 @@ pub struct HttpError {
 
 impl HttpError {
     fn local(cause: impl std::fmt::Display) -> Self {
-        Self {
-            status: 0,
-            headers: Vec::new(),
-            body: cause.to_string(),
-        }
+        Self { status: 0, headers: Vec::new(), body: cause.to_string() }
     }
 
     /// A header's value.
@@ -131,29 +127,18 @@ impl Offer {
         let address = socket.local_addr().map_err(HttpError::local)?;
         rtc.add_local_candidate(Candidate::host(address, "udp").map_err(HttpError::local)?);
         let mut change = rtc.sdp_api();
-        let kinds = [
-            (options.video, MediaKind::Video),
-            (options.audio, MediaKind::Audio),
-        ];
+        let kinds = [(options.video, MediaKind::Video), (options.audio, MediaKind::Audio)];
         for (wanted, kind) in kinds {
             if wanted {
                 change.add_media(kind, Direction::RecvOnly, None, None, None);
             }
         }
-        let (offer, pending) = change
-            .apply()
-            .ok_or_else(|| HttpError::local("neither video nor audio is wanted"))?;
+        let (offer, pending) = change.apply().ok_or_else(|| HttpError::local("neither video nor audio is wanted"))?;
         let mut sdp = offer.to_sdp_string();
         if let Some(edit) = &options.edit_offer {
             sdp = edit(sdp);
         }
-        Ok(Self {
-            rtc,
-            pending,
-            socket,
-            options: options.clone(),
-            sdp,
-        })
+        Ok(Self { rtc, pending, socket, options: options.clone(), sdp })
     }
 
     /// Takes the answer and starts to receive in `pool`.
@@ -164,17 +149,9 @@ impl Offer {
         posted: Instant,
         answered: Instant,
     ) -> Result<Viewer, HttpError> {
-        let Self {
-            mut rtc,
-            pending,
-            socket,
-            options,
-            ..
-        } = self;
+        let Self { mut rtc, pending, socket, options, .. } = self;
         let parsed = SdpAnswer::from_sdp_string(answer).map_err(HttpError::local)?;
-        rtc.sdp_api()
-            .accept_answer(pending, parsed)
-            .map_err(HttpError::local)?;
+        rtc.sdp_api().accept_answer(pending, parsed).map_err(HttpError::local)?;
         let log = Arc::new(Mutex::new(Log {
             posted,
             answered,
@@ -225,22 +202,15 @@ impl Viewer {
     }
 
     /// [`Viewer::join`] on the threads of `pool`.
-    pub async fn join_in(
-        pool: &ViewerPool,
-        base: &str,
-        path: &str,
-        options: Options,
-    ) -> Result<Self, HttpError> {
+    pub async fn join_in(pool: &ViewerPool, base: &str, path: &str, options: Options) -> Result<Self, HttpError> {
         let base = base.trim_end_matches('/');
         let url = match options.path_first {
             false => format!("{base}/whep/{path}{}", options.query),
             true => format!("{base}/{path}/whep{}", options.query),
         };
         let offer = Offer::new(&options)?;
-        let mut request = client(options.timeout)
-            .post(&url)
-            .header("Content-Type", "application/sdp")
-            .body(offer.sdp.clone());
+        let mut request =
+            client(options.timeout).post(&url).header("Content-Type", "application/sdp").body(offer.sdp.clone());
         for (name, value) in &options.headers {
             request = request.header(name, value);
         }
@@ -256,16 +226,10 @@ impl Viewer {
             .collect();
         let body = response.text().await.map_err(HttpError::local)?;
         if status != 201 {
-            return Err(HttpError {
-                status,
-                headers,
-                body,
-            });
+            return Err(HttpError { status, headers, body });
         }
         let mut viewer = offer.answered(pool, &body, posted, answered)?;
-        viewer.location = find(&headers, "location")
-            .and_then(|l| response_url.join(l).ok())
-            .map(|url| url.to_string());
+        viewer.location = find(&headers, "location").and_then(|l| response_url.join(l).ok()).map(|url| url.to_string());
         viewer.headers = headers;
         Ok(viewer)
     }
@@ -354,9 +318,7 @@ pub fn video_payloads(sdp: &str) -> HashMap<u8, Option<Codec>> {
         if let Some(media) = line.strip_prefix("m=") {
             video = media.starts_with("video");
         }
-        if let Some((pt, name)) = line
-            .strip_prefix("a=rtpmap:")
-            .and_then(|map| map.split_once(' '))
+        if let Some((pt, name)) = line.strip_prefix("a=rtpmap:").and_then(|map| map.split_once(' '))
             && let Ok(pt) = pt.parse()
             && video
         {

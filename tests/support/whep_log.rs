@@ -51,10 +51,7 @@ impl Frame {
     /// From the hand-over to the camera's RTSP server to the last packet's arrival.
     pub fn latency(&self) -> Option<Duration> {
         let stamp = self.stamp?;
-        Some(
-            self.last
-                .saturating_duration_since(mono::from_ns(stamp.handed_ns)?),
-        )
+        Some(self.last.saturating_duration_since(mono::from_ns(stamp.handed_ns)?))
     }
 
     /// The frame's index, if the source is a camera double.
@@ -143,13 +140,7 @@ impl Track {
     }
 
     /// Notes a packet. `video`: None for audio, else the codec if it is known.
-    pub(super) fn packet(
-        &mut self,
-        packet: Packet,
-        payload: &[u8],
-        video: Option<Option<Codec>>,
-        keep: bool,
-    ) {
+    pub(super) fn packet(&mut self, packet: Packet, payload: &[u8], video: Option<Option<Codec>>, keep: bool) {
         self.packets += 1;
         self.bytes += packet.size as u64;
         self.first_packet.get_or_insert(packet.arrival);
@@ -174,11 +165,7 @@ impl Track {
             self.early += 1;
             return;
         }
-        if self
-            .waiting
-            .last_key_value()
-            .is_some_and(|(last, _)| *last > packet.seq)
-        {
+        if self.waiting.last_key_value().is_some_and(|(last, _)| *last > packet.seq) {
             self.reordered += 1;
         }
         let (arrival, video) = (packet.arrival, video.is_some());
@@ -281,20 +268,13 @@ impl Wire {
     /// Notes a datagram; true if it is RTP (RFC 7983 and RFC 5761).
     pub(super) fn datagram(&mut self, data: &[u8]) -> bool {
         self.datagrams += 1;
-        let rtp = data.len() >= 12
-            && (128..192).contains(&data[0])
-            && !(64..96).contains(&(data[1] & 0x7f));
+        let rtp = data.len() >= 12 && (128..192).contains(&data[0]) && !(64..96).contains(&(data[1] & 0x7f));
         if rtp {
             let seq = u16::from_be_bytes([data[2], data[3]]);
             let ssrc = u32::from_be_bytes([data[8], data[9], data[10], data[11]]);
             self.streams
                 .entry(ssrc)
-                .or_insert_with(|| WireStream {
-                    packets: 0,
-                    duplicates: 0,
-                    seen: Box::new([0; 1024]),
-                    highest: seq,
-                })
+                .or_insert_with(|| WireStream { packets: 0, duplicates: 0, seen: Box::new([0; 1024]), highest: seq })
                 .note(seq);
         }
         rtp
@@ -363,14 +343,10 @@ impl Log {
     }
     /// POST → first video packet.
     pub fn first_packet_time(&self) -> Option<Duration> {
-        self.video
-            .first_packet
-            .map(|t| t.saturating_duration_since(self.posted))
+        self.video.first_packet.map(|t| t.saturating_duration_since(self.posted))
     }
     /// POST → first key frame complete.
     pub fn first_key_time(&self) -> Option<Duration> {
-        self.video
-            .first_key
-            .map(|t| t.saturating_duration_since(self.posted))
+        self.video.first_key.map(|t| t.saturating_duration_since(self.posted))
     }
 }

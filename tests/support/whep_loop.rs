@@ -56,10 +56,7 @@ impl ViewerPool {
                 std::thread::Builder::new()
                     .name(format!("viewers-{n}"))
                     .spawn(move || {
-                        let runtime = tokio::runtime::Builder::new_current_thread()
-                            .enable_all()
-                            .build()
-                            .unwrap();
+                        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                         runtime.block_on(async {
                             while let Some(job) = jobs.recv().await {
                                 tokio::spawn(drive(job));
@@ -70,10 +67,7 @@ impl ViewerPool {
                 sender
             })
             .collect();
-        Self {
-            threads: Arc::new(threads),
-            next: Arc::default(),
-        }
+        Self { threads: Arc::new(threads), next: Arc::default() }
     }
 
     /// The pool of those who do not care; one thread, never ends.
@@ -104,8 +98,8 @@ async fn drive_inner(job: &mut Job) -> Result<(), String> {
     let local = job.socket.local_addr().map_err(|e| text(&e))?;
     timestamps_on(&job.socket);
     job.socket.set_nonblocking(true).map_err(|e| text(&e))?;
-    let socket = tokio::net::UdpSocket::from_std(job.socket.try_clone().map_err(|e| text(&e))?)
-        .map_err(|e| text(&e))?;
+    let socket =
+        tokio::net::UdpSocket::from_std(job.socket.try_clone().map_err(|e| text(&e))?).map_err(|e| text(&e))?;
     let mut random = 0x2545_f491_4f6c_dd1d_u64 ^ u64::from(local.port());
     let mut buffer = [0u8; 2048];
     let mut timeout = drain(job, &socket, Instant::now())?;
@@ -176,11 +170,7 @@ async fn drive_inner(job: &mut Job) -> Result<(), String> {
 }
 
 /// Polls until str0m wants to wait; gives the time until which.
-fn drain(
-    job: &mut Job,
-    socket: &tokio::net::UdpSocket,
-    arrival: Instant,
-) -> Result<Instant, String> {
+fn drain(job: &mut Job, socket: &tokio::net::UdpSocket, arrival: Instant) -> Result<Instant, String> {
     loop {
         match job.rtc.poll_output().map_err(|e| e.to_string())? {
             Output::Timeout(at) => {
@@ -212,11 +202,7 @@ fn note(job: &mut Job, event: Event, arrival: Instant) {
         }
         Event::MediaIngressStats(stats) => {
             let audio = job.kinds.get(&stats.mid) == Some(&MediaKind::Audio);
-            let track = if audio {
-                &mut log.audio
-            } else {
-                &mut log.video
-            };
+            let track = if audio { &mut log.audio } else { &mut log.video };
             track.nacks_sent = stats.nacks;
             track.plis_sent = stats.plis;
         }
@@ -233,11 +219,7 @@ fn note(job: &mut Job, event: Event, arrival: Instant) {
                 size: p.payload.len(),
                 payload: job.keep_payloads.then(|| p.payload.clone()),
             };
-            let track = if video.is_some() {
-                &mut log.video
-            } else {
-                &mut log.audio
-            };
+            let track = if video.is_some() { &mut log.video } else { &mut log.audio };
             if let Some(info) = p.last_sender_info {
                 track.sender_report = Some((info.ntp_time, info.rtp_time.numer()));
             }
@@ -268,14 +250,8 @@ fn timestamps_on(socket: &UdpSocket) {
 struct Control([u8; 64]);
 
 /// recvmsg with the kernel's time of arrival.
-fn receive(
-    socket: &tokio::net::UdpSocket,
-    buffer: &mut [u8],
-) -> std::io::Result<(usize, SocketAddr, Instant)> {
-    let mut iov = libc::iovec {
-        iov_base: buffer.as_mut_ptr().cast(),
-        iov_len: buffer.len(),
-    };
+fn receive(socket: &tokio::net::UdpSocket, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr, Instant)> {
+    let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let mut control = Control([0; 64]);
     // SAFETY: all zero is a valid sockaddr_storage and msghdr; every pointer in the
     // msghdr outlives the call, with its true length; control messages are

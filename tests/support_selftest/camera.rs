@@ -30,34 +30,26 @@ impl Player {
         .unwrap()
         .downcast::<gst::Pipeline>()
         .unwrap();
-        pipeline
-            .by_name("src")
-            .unwrap()
-            .set_property("location", url);
+        pipeline.by_name("src").unwrap().set_property("location", url);
         let codes = Codes::default();
         let seen = codes.clone();
         let out = pipeline.by_name("out").unwrap();
-        out.downcast::<gstreamer_app::AppSink>()
-            .unwrap()
-            .set_callbacks(
-                gstreamer_app::AppSinkCallbacks::builder()
-                    .new_sample(move |sink| {
-                        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                        let info =
-                            gstreamer_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
-                        let frame = gstreamer_video::VideoFrameRef::from_buffer_ref_readable(
-                            sample.buffer().unwrap(),
-                            &info,
-                        )
-                        .unwrap();
-                        let (w, h) = (info.width() as usize, info.height() as usize);
-                        let stride = info.stride()[0] as usize;
-                        let code = barcode::read(frame.plane_data(0).unwrap(), stride, w, h);
-                        seen.lock().unwrap().push((Instant::now(), code, w));
-                        Ok(gst::FlowSuccess::Ok)
-                    })
-                    .build(),
-            );
+        out.downcast::<gstreamer_app::AppSink>().unwrap().set_callbacks(
+            gstreamer_app::AppSinkCallbacks::builder()
+                .new_sample(move |sink| {
+                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                    let info = gstreamer_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
+                    let frame =
+                        gstreamer_video::VideoFrameRef::from_buffer_ref_readable(sample.buffer().unwrap(), &info)
+                            .unwrap();
+                    let (w, h) = (info.width() as usize, info.height() as usize);
+                    let stride = info.stride()[0] as usize;
+                    let code = barcode::read(frame.plane_data(0).unwrap(), stride, w, h);
+                    seen.lock().unwrap().push((Instant::now(), code, w));
+                    Ok(gst::FlowSuccess::Ok)
+                })
+                .build(),
+        );
         pipeline.set_state(gst::State::Playing).unwrap();
         Self { pipeline, codes }
     }
@@ -103,10 +95,7 @@ fn a_camera_plays_over_tcp_and_udp_and_counts() {
         let player = Player::start(&camera.url(), transport);
         let codes = player.wait_frames(30);
         let codes: Vec<u16> = codes.into_iter().map(|c| c.expect("a bar code")).collect();
-        assert!(
-            codes.windows(2).all(|w| w[1] == w[0] + 1),
-            "{transport} {codes:?}"
-        );
+        assert!(codes.windows(2).all(|w| w[1] == w[0] + 1), "{transport} {codes:?}");
         assert_eq!(camera.connections(), 1);
         assert_eq!(camera.describes(), 1);
         assert_eq!(camera.plays(), 1);
@@ -134,13 +123,7 @@ fn frame_and_key_frame_distances_are_as_asked_for() {
 
 #[test]
 fn a_prerecorded_camera_reaches_its_bit_rate() {
-    let camera = Camera::builder()
-        .size(1280, 720)
-        .bitrate_kbps(2000)
-        .gop_frames(50)
-        .noise(true)
-        .prerecorded()
-        .start();
+    let camera = Camera::builder().size(1280, 720).bitrate_kbps(2000).gop_frames(50).noise(true).prerecorded().start();
     let player = Player::start(&camera.url(), "tcp");
     player.wait_frames(5);
     let frames = wait_until(SOON, "four seconds", || {
@@ -168,10 +151,7 @@ fn credentials_with_special_characters() {
         let refused = Player::start(&camera.url_with(&user, "wrong"), "tcp");
         assert!(refused.wait_error().contains("Unauthorized"));
     }
-    let camera = Camera::builder()
-        .digest("u", "p")
-        .misbehave(Fault::WrongPassword)
-        .start();
+    let camera = Camera::builder().digest("u", "p").misbehave(Fault::WrongPassword).start();
     let refused = Player::start(&camera.url_with_credentials(), "tcp");
     assert!(refused.wait_error().contains("Unauthorized"));
 }
@@ -180,17 +160,11 @@ fn credentials_with_special_characters() {
 fn refusals() {
     let camera = Camera::builder().misbehave(Fault::Describe(404)).start();
     let error = Player::start(&camera.url(), "tcp").wait_error();
-    assert!(
-        error.contains("404") || error.contains("Not found"),
-        "{error}"
-    );
+    assert!(error.contains("404") || error.contains("Not found"), "{error}");
     for (fault, refused, served) in [(Fault::NoTcp, "tcp", "udp"), (Fault::NoUdp, "udp", "tcp")] {
         let camera = Camera::builder().misbehave(fault).start();
         let error = Player::start(&camera.url(), refused).wait_error();
-        assert!(
-            error.contains("461") || error.contains("transport"),
-            "{error}"
-        );
+        assert!(error.contains("461") || error.contains("transport"), "{error}");
         assert_eq!(camera.plays(), 0);
         Player::start(&camera.url(), served).wait_frames(3);
     }
@@ -213,9 +187,7 @@ fn a_camera_stalls_and_resumes() {
     player.wait_frames(5);
     camera.stall();
     let before = camera.frames().last().unwrap().index;
-    wait_true(SOON, "20 more pictures taken", || {
-        camera.frames().last().unwrap().index > before + 20
-    });
+    wait_true(SOON, "20 more pictures taken", || camera.frames().last().unwrap().index > before + 20);
     let seen = player.codes().len();
     assert_eq!(camera.open_connections(), 1);
     camera.resume();
@@ -223,9 +195,7 @@ fn a_camera_stalls_and_resumes() {
 
     let camera = Camera::builder().misbehave(Fault::StallAfter(10)).start();
     let player = Player::start(&camera.url(), "tcp");
-    wait_true(SOON, "40 pictures taken", || {
-        camera.frames().last().is_some_and(|f| f.index > 40)
-    });
+    wait_true(SOON, "40 pictures taken", || camera.frames().last().is_some_and(|f| f.index > 40));
     assert!(player.codes().len() <= 10);
 }
 
@@ -234,9 +204,7 @@ fn a_camera_resets_its_connections() {
     let camera = Camera::builder().misbehave(Fault::ResetAfter(10)).start();
     let player = Player::start(&camera.url(), "tcp");
     player.wait_error();
-    wait_true(SOON, "the connection's end", || {
-        camera.open_connections() == 0
-    });
+    wait_true(SOON, "the connection's end", || camera.open_connections() == 0);
 }
 
 #[test]
@@ -247,12 +215,7 @@ fn a_camera_restarts_on_its_port_with_another_codec_and_size() {
     player.wait_frames(5);
     camera.set_resolution(320, 240);
     wait_true(SOON, "the smaller picture", || {
-        player
-            .codes
-            .lock()
-            .unwrap()
-            .last()
-            .is_some_and(|c| c.2 == 320 && c.1.is_some())
+        player.codes.lock().unwrap().last().is_some_and(|c| c.2 == 320 && c.1.is_some())
     });
     camera.stop();
     player.wait_error();
@@ -267,16 +230,12 @@ fn a_camera_restarts_on_its_port_with_another_codec_and_size() {
 
 #[test]
 fn a_session_without_keep_alive_ends() {
-    let camera = Camera::builder()
-        .misbehave(Fault::SessionTimeout(1))
-        .start();
+    let camera = Camera::builder().misbehave(Fault::SessionTimeout(1)).start();
     let player = Player::start(&camera.url(), "tcp");
     player.wait_frames(3);
     player.wait_error();
     // Over UDP rtspsrc sends keep-alives, a second before the time is up.
-    let camera = Camera::builder()
-        .misbehave(Fault::SessionTimeout(2))
-        .start();
+    let camera = Camera::builder().misbehave(Fault::SessionTimeout(2)).start();
     let player = Player::start(&camera.url(), "udp");
     player.wait_frames(100);
     assert_eq!(camera.open_connections(), 1);
@@ -293,34 +252,19 @@ fn audio_of_every_kind_and_an_audio_track_that_is_refused() {
             Audio::Opus => "opus",
             Audio::Aac => "aac",
         };
-        assert!(
-            out.contains("h264") && out.contains(name),
-            "{audio:?}: {out}"
-        );
+        assert!(out.contains("h264") && out.contains(name), "{audio:?}: {out}");
     }
-    let camera = Camera::builder()
-        .audio(Audio::Pcma)
-        .misbehave(Fault::AudioSetup(461))
-        .start();
+    let camera = Camera::builder().audio(Audio::Pcma).misbehave(Fault::AudioSetup(461)).start();
     // rtspsrc goes on with the video.
     Player::start(&camera.url(), "tcp").wait_frames(3);
-    assert!(
-        camera
-            .counters()
-            .setups
-            .load(std::sync::atomic::Ordering::SeqCst)
-            >= 2
-    );
+    assert!(camera.counters().setups.load(std::sync::atomic::Ordering::SeqCst) >= 2);
 }
 
 /// What ffprobe says of the streams.
 fn ffprobe(url: &str) -> String {
     let out = std::process::Command::new("ffprobe")
         .args(["-v", "error", "-rtsp_transport", "tcp"])
-        .args([
-            "-show_entries",
-            "stream=codec_name,profile,width,has_b_frames",
-        ])
+        .args(["-show_entries", "stream=codec_name,profile,width,has_b_frames"])
         .args(["-of", "compact", url])
         .output()
         .unwrap();
@@ -336,10 +280,7 @@ fn profiles_and_b_frames() {
         (Profile::Main, 2, "Main"),
         (Profile::High, 0, "High"),
     ] {
-        let camera = Camera::builder()
-            .profile(profile)
-            .b_frames(b_frames)
-            .start();
+        let camera = Camera::builder().profile(profile).b_frames(b_frames).start();
         let out = ffprobe(&camera.url());
         assert!(out.contains(&format!("profile={name}|")), "{out}");
         let player = Player::start(&camera.url(), "tcp");
@@ -370,17 +311,10 @@ fn sdp(address: std::net::SocketAddr, uri: &str) -> String {
 fn a_wrong_sps_in_the_sdp_and_the_right_one_in_band() {
     for codec in [Codec::H264, Codec::H265] {
         let right = Camera::builder().codec(codec).start();
-        let wrong = Camera::builder()
-            .codec(codec)
-            .misbehave(Fault::WrongSps)
-            .start();
+        let wrong = Camera::builder().codec(codec).misbehave(Fault::WrongSps).start();
         let sprop = |camera: &Camera| {
             let text = sdp(([127, 0, 0, 1], camera.port()).into(), &camera.url());
-            let key = if codec == Codec::H264 {
-                "sprop-parameter-sets="
-            } else {
-                "sprop-sps="
-            };
+            let key = if codec == Codec::H264 { "sprop-parameter-sets=" } else { "sprop-sps=" };
             let at = text.find(key).unwrap_or_else(|| panic!("{text}")) + key.len();
             text[at..].split([';', '\r']).next().unwrap().to_string()
         };
@@ -397,27 +331,17 @@ fn the_proxy_refuses_holds_and_cuts() {
     let camera = Camera::builder().start();
     let any = ([127, 0, 0, 1], 0).into();
     let server = ([127, 0, 0, 1], camera.port()).into();
-    let rules = Rules {
-        refuse: Some(Arc::new(|method, _| (method == "DESCRIBE").then_some(503))),
-        ..Rules::default()
-    };
+    let rules = Rules { refuse: Some(Arc::new(|method, _| (method == "DESCRIBE").then_some(503))), ..Rules::default() };
     let proxy = RtspProxy::start(any, server, rules).unwrap();
     let url = format!("rtsp://{}/stream", proxy.address());
     Player::start(&url, "tcp").wait_error();
-    assert!(
-        proxy
-            .requests()
-            .iter()
-            .any(|line| line.starts_with("DESCRIBE"))
-    );
+    assert!(proxy.requests().iter().any(|line| line.starts_with("DESCRIBE")));
     proxy.set_rules(Rules::default());
     let player = Player::start(&url, "tcp");
     player.wait_frames(5);
     proxy.hold(true);
     let taken = camera.frames().last().unwrap().index;
-    wait_true(SOON, "20 more pictures taken", || {
-        camera.frames().last().unwrap().index > taken + 20
-    });
+    wait_true(SOON, "20 more pictures taken", || camera.frames().last().unwrap().index > taken + 20);
     let seen = player.codes().len();
     proxy.hold(false);
     player.wait_frames(seen + 15);
@@ -442,10 +366,7 @@ fn cameras_leave_nothing_behind() {
     let pid = std::process::id();
     let feeds = || {
         let names = support::proc::thread_names(pid);
-        names
-            .into_iter()
-            .filter(|n| n.starts_with("camera-r") || n.starts_with("x264"))
-            .count()
+        names.into_iter().filter(|n| n.starts_with("camera-r") || n.starts_with("x264")).count()
     };
     let mut ports = Vec::new();
     for _ in 0..5 {

@@ -45,12 +45,7 @@ async fn a_browser_evaluates_captures_and_ends() {
     assert_eq!(page.eval("document.title").await, "hello");
     assert_eq!(page.eval("Promise.resolve({a: [1]})").await["a"][0], 1);
     assert_eq!(page.wait_for("window.later", SOON).await, 5);
-    assert!(
-        page.try_eval("Promise.reject(new Error('no'))")
-            .await
-            .unwrap_err()
-            .contains("no")
-    );
+    assert!(page.try_eval("Promise.reject(new Error('no'))").await.unwrap_err().contains("no"));
     support::until_true(SOON, "messages", || page.errors().len() == 1).await;
     let messages = page.messages();
     assert!(messages.iter().any(|m| m == "log: one 2"), "{messages:?}");
@@ -67,17 +62,12 @@ async fn a_browser_evaluates_captures_and_ends() {
          return pc.localDescription.sdp })()",
     );
     let candidates = candidates.await;
-    assert!(
-        candidates.as_str().unwrap().contains(" 127.0.0.1 "),
-        "{candidates}"
-    );
+    assert!(candidates.as_str().unwrap().contains(" 127.0.0.1 "), "{candidates}");
     let pid = browser.pid();
     let family = support::proc::family(pid);
     assert!(family.len() > 3);
     drop(browser);
-    wait_true(SOON, "the end of all processes", || {
-        !family.iter().any(|pid| support::proc::alive(*pid))
-    });
+    wait_true(SOON, "the end of all processes", || !family.iter().any(|pid| support::proc::alive(*pid)));
 }
 
 #[tokio::test]
@@ -109,11 +99,7 @@ async fn coturn_relays_with_fixed_and_with_timed_credentials() {
     let page = browser.page("about:blank").await;
     for timed in [false, true] {
         let (server, user, password) = match timed {
-            false => (
-                Turn::start(),
-                turn::USER.0.to_string(),
-                turn::USER.1.to_string(),
-            ),
+            false => (Turn::start(), turn::USER.0.to_string(), turn::USER.1.to_string()),
             true => {
                 let (user, password) = turn::credentials("browser");
                 (Turn::start_with_secret(), user, password)
@@ -128,11 +114,7 @@ async fn coturn_relays_with_fixed_and_with_timed_credentials() {
             server.url()
         );
         let sdp = page.eval(&js).await;
-        assert!(
-            sdp.as_str().unwrap().contains(" typ relay "),
-            "{}",
-            server.log()
-        );
+        assert!(sdp.as_str().unwrap().contains(" typ relay "), "{}", server.log());
         wait_true(SOON, "an allocation", || server.allocations() > 0);
     }
 }

@@ -53,11 +53,7 @@ mod answerer {
     }
 
     pub fn start(offer: &str) -> Answerer {
-        let conf = feed::Conf {
-            noise: true,
-            bitrate_kbps: 2000,
-            ..feed::Conf::default()
-        };
+        let conf = feed::Conf { noise: true, bitrate_kbps: 2000, ..feed::Conf::default() };
         let recorded = feed::recording(&conf);
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let local = socket.local_addr().unwrap();
@@ -66,15 +62,8 @@ mod answerer {
         let offer = SdpOffer::from_sdp_string(offer).unwrap();
         let answer = rtc.sdp_api().accept_offer(offer).unwrap().to_sdp_string();
         let payloads = support::whep::video_payloads(&answer);
-        let pt = *payloads
-            .iter()
-            .find(|(_, c)| **c == Some(nal::Codec::H264))
-            .unwrap()
-            .0;
-        let (stop, close) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicBool::new(false)),
-        );
+        let pt = *payloads.iter().find(|(_, c)| **c == Some(nal::Codec::H264)).unwrap().0;
+        let (stop, close) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let closed = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
             let (stop, close, closed) = (stop.clone(), close.clone(), closed.clone());
@@ -107,31 +96,17 @@ mod answerer {
                         next = Some(at + Duration::from_millis(40));
                         let unit = &recorded[index as usize % recorded.len()];
                         let now = support::mono::now_ns();
-                        let stamp = nal::Stamp {
-                            index,
-                            captured_ns: now,
-                            handed_ns: now,
-                        };
+                        let stamp = nal::Stamp { index, captured_ns: now, handed_ns: now };
                         let payloads = packetise(&stamp.insert(nal::Codec::H264, &unit.data));
                         let mut direct = rtc.direct_api();
                         let stream = match direct.stream_tx_by_mid(mid, None) {
                             Some(stream) => stream,
-                            None => direct.declare_stream_tx(
-                                Ssrc::from(42),
-                                Some(Ssrc::from(43)),
-                                mid,
-                                None,
-                            ),
+                            None => direct.declare_stream_tx(Ssrc::from(42), Some(Ssrc::from(43)), mid, None),
                         };
                         let last = payloads.len() - 1;
                         for (n, payload) in payloads.into_iter().enumerate() {
-                            let write = RtpWrite::new(
-                                pt.into(),
-                                SeqNo::from(seq),
-                                index * 3600,
-                                Instant::now(),
-                                payload,
-                            );
+                            let write =
+                                RtpWrite::new(pt.into(), SeqNo::from(seq), index * 3600, Instant::now(), payload);
                             stream.write_rtp(write.marker(n == last).nackable(true));
                             seq += 1;
                         }
@@ -158,13 +133,7 @@ mod answerer {
                 }
             }
         });
-        Answerer {
-            answer,
-            stop,
-            close,
-            closed,
-            thread: Some(thread),
-        }
+        Answerer { answer, stop, close, closed, thread: Some(thread) }
     }
 }
 
@@ -174,36 +143,21 @@ fn view(options: &support::whep::Options) -> (support::whep::Viewer, answerer::A
     let offer = Offer::new(options).unwrap();
     let posted = Instant::now();
     let answerer = answerer::start(&offer.sdp);
-    let viewer = offer
-        .answered(
-            &ViewerPool::shared(),
-            &answerer.answer,
-            posted,
-            Instant::now(),
-        )
-        .unwrap();
+    let viewer = offer.answered(&ViewerPool::shared(), &answerer.answer, posted, Instant::now()).unwrap();
     (viewer, answerer)
 }
 
 #[test]
 fn a_viewer_sees_every_frame_and_its_latency() {
     use super::support::whep::{Options, State};
-    let (viewer, _answerer) = view(&Options {
-        packets: true,
-        ..Options::default()
-    });
-    wait_true(SOON, "50 frames", || {
-        viewer.with(|log| log.video.complete_frames() >= 50)
-    });
+    let (viewer, _answerer) = view(&Options { packets: true, ..Options::default() });
+    wait_true(SOON, "50 frames", || viewer.with(|log| log.video.complete_frames() >= 50));
     assert_eq!(viewer.state(), State::Connected);
     viewer.with(|log| {
         let video = &log.video;
         assert!(log.first_key_time().unwrap() >= log.first_packet_time().unwrap());
         assert!(log.connect_time().is_some());
-        assert_eq!(
-            (video.lost, video.missing(), video.reordered, video.early),
-            (0, 0, 0, 0)
-        );
+        assert_eq!((video.lost, video.missing(), video.reordered, video.early), (0, 0, 0, 0));
         assert_eq!(log.wire.duplicates(), 0);
         let indices = video.indices();
         assert!(indices.windows(2).all(|w| w[1] == w[0] + 1), "{indices:?}");
@@ -219,14 +173,9 @@ fn a_viewer_sees_every_frame_and_its_latency() {
 #[test]
 fn a_viewer_with_losses_sends_nacks_and_gets_all_frames() {
     use super::support::whep::Options;
-    let (viewer, _answerer) = view(&Options {
-        loss: 0.03,
-        ..Options::default()
-    });
+    let (viewer, _answerer) = view(&Options { loss: 0.03, ..Options::default() });
     wait_true(SOON, "60 frames and a repair", || {
-        viewer.with(|log| {
-            log.video.complete_frames() >= 60 && log.wire.dropped > 0 && log.video.nacks_sent > 0
-        })
+        viewer.with(|log| log.video.complete_frames() >= 60 && log.wire.dropped > 0 && log.video.nacks_sent > 0)
     });
     viewer.with(|log| {
         assert_eq!(log.video.lost, 0, "{:?}", log.wire);
@@ -238,25 +187,15 @@ fn a_viewer_with_losses_sends_nacks_and_gets_all_frames() {
 fn a_viewer_notices_close_notify_and_sends_it() {
     use super::support::whep::{Options, State};
     let (viewer, answerer) = view(&Options::default());
-    wait_true(SOON, "the connection", || {
-        viewer.state() == State::Connected
-    });
-    answerer
-        .close
-        .store(true, std::sync::atomic::Ordering::SeqCst);
+    wait_true(SOON, "the connection", || viewer.state() == State::Connected);
+    answerer.close.store(true, std::sync::atomic::Ordering::SeqCst);
     wait_true(SOON, "the end", || viewer.state() == State::Closed);
     let (viewer, answerer) = view(&Options::default());
-    wait_true(SOON, "the connection", || {
-        viewer.state() == State::Connected
-    });
+    wait_true(SOON, "the connection", || viewer.state() == State::Connected);
     viewer.close_dtls();
-    wait_true(SOON, "close_notify", || {
-        answerer.closed.load(std::sync::atomic::Ordering::SeqCst)
-    });
+    wait_true(SOON, "close_notify", || answerer.closed.load(std::sync::atomic::Ordering::SeqCst));
     let (viewer, _answerer) = view(&Options::default());
-    wait_true(SOON, "the connection", || {
-        viewer.state() == State::Connected
-    });
+    wait_true(SOON, "the connection", || viewer.state() == State::Connected);
     viewer.vanish();
     wait_true(SOON, "the end", || viewer.state() == State::Gone);
 }

@@ -86,14 +86,8 @@ fn lists() {
 
 #[test]
 fn more_than_ten_entries_keep_their_order() {
-    let env: Vec<(String, String)> = (0..12)
-        .map(|i| {
-            (
-                format!("CAMGATE_WEBRTCADDITIONALHOSTS_{i}"),
-                format!("h{i}"),
-            )
-        })
-        .collect();
+    let env: Vec<(String, String)> =
+        (0..12).map(|i| (format!("CAMGATE_WEBRTCADDITIONALHOSTS_{i}"), format!("h{i}"))).collect();
     let loaded = parse("", None, &env).unwrap();
     assert_eq!(loaded.config.webrtc_additional_hosts[10], "h10");
 }
@@ -101,13 +95,7 @@ fn more_than_ten_entries_keep_their_order() {
 #[test]
 fn users() {
     // As MediaMTX: without a list in the file the default one is changed.
-    let c = config_with(
-        "",
-        &[
-            ("MTX_AUTHINTERNALUSERS_0_USER", "admin"),
-            ("MTX_AUTHINTERNALUSERS_0_PASS", "geheim"),
-        ],
-    );
+    let c = config_with("", &[("MTX_AUTHINTERNALUSERS_0_USER", "admin"), ("MTX_AUTHINTERNALUSERS_0_PASS", "geheim")]);
     assert_eq!(c.auth_internal_users.len(), 2);
     assert_eq!(c.auth_internal_users[0].user, "admin");
     assert_eq!(c.auth_internal_users[0].permissions.len(), 3);
@@ -129,43 +117,19 @@ fn users() {
 #[test]
 fn what_is_wrong_names_the_variable() {
     for (name, value, expected) in [
-        (
-            "CAMGATE_LOGLEVLE",
-            "x",
-            "CAMGATE_LOGLEVLE: unknown variable, did you mean CAMGATE_LOGLEVEL?",
-        ),
+        ("CAMGATE_LOGLEVLE", "x", "CAMGATE_LOGLEVLE: unknown variable, did you mean CAMGATE_LOGLEVEL?"),
         ("CAMGATE_ZEBRA", "x", "CAMGATE_ZEBRA: unknown variable"),
         ("CAMGATE_", "x", "CAMGATE_: unknown variable"),
-        (
-            "CAMGATE_LOGLEVEL",
-            "loud",
-            "CAMGATE_LOGLEVEL: logLevel: \"loud\" is not one of error, warn, info, debug",
-        ),
-        (
-            "CAMGATE_LOGLEVEL_X",
-            "info",
-            "CAMGATE_LOGLEVEL_X: unknown variable, did you mean CAMGATE_LOGLEVEL?",
-        ),
+        ("CAMGATE_LOGLEVEL", "loud", "CAMGATE_LOGLEVEL: logLevel: \"loud\" is not one of error, warn, info, debug"),
+        ("CAMGATE_LOGLEVEL_X", "info", "CAMGATE_LOGLEVEL_X: unknown variable, did you mean CAMGATE_LOGLEVEL?"),
         (
             "CAMGATE_PATHS_CAM1_SORCE",
             "test",
             "CAMGATE_PATHS_CAM1_SORCE: unknown variable, did you mean CAMGATE_PATHS_CAM1_SOURCE?",
         ),
-        (
-            "CAMGATE_PATHS_CAM1_ZEBRA",
-            "test",
-            "CAMGATE_PATHS_CAM1_ZEBRA: unknown variable",
-        ),
-        (
-            "CAMGATE_PATHS_CAM1",
-            "test",
-            "CAMGATE_PATHS_CAM1: names no key of the path, such as …_SOURCE",
-        ),
-        (
-            "CAMGATE_PATHS",
-            "test",
-            "CAMGATE_PATHS: is a mapping; name a key of it, as in …PATHS_KEY",
-        ),
+        ("CAMGATE_PATHS_CAM1_ZEBRA", "test", "CAMGATE_PATHS_CAM1_ZEBRA: unknown variable"),
+        ("CAMGATE_PATHS_CAM1", "test", "CAMGATE_PATHS_CAM1: names no key of the path, such as …_SOURCE"),
+        ("CAMGATE_PATHS", "test", "CAMGATE_PATHS: is a mapping; name a key of it, as in …PATHS_KEY"),
         (
             "CAMGATE_PATHDEFAULTS_MAXREADRES",
             "1",
@@ -196,11 +160,7 @@ fn what_is_wrong_names_the_variable() {
             "x",
             "CAMGATE_WEBRTCALLOWORIGINS_99999999999999999999: unknown variable",
         ),
-        (
-            "CAMGATE_PATHS_A.B_SOURCE_X",
-            "x",
-            "CAMGATE_PATHS_A.B_SOURCE_X: unknown variable",
-        ),
+        ("CAMGATE_PATHS_A.B_SOURCE_X", "x", "CAMGATE_PATHS_A.B_SOURCE_X: unknown variable"),
         (
             "CAMGATE_PATHS_CAM1_SOURCE",
             "",
@@ -243,20 +203,10 @@ fn a_wrong_file_is_reported_and_not_covered_up() {
         ["c.yml:1: paths: must be a mapping of path names, not a single value"]
     );
     assert_eq!(
-        problems_with(
-            "webrtcAdditionalHosts: {}",
-            &[("CAMGATE_WEBRTCADDITIONALHOSTS_0", "x")]
-        ),
+        problems_with("webrtcAdditionalHosts: {}", &[("CAMGATE_WEBRTCADDITIONALHOSTS_0", "x")]),
         ["c.yml:1: webrtcAdditionalHosts: must be a list, not a mapping"]
     );
-    assert_eq!(
-        problems_with(
-            "authInternalUsers: [3]",
-            &[("CAMGATE_AUTHINTERNALUSERS_0_USER", "x")]
-        )
-        .len(),
-        1
-    );
+    assert_eq!(problems_with("authInternalUsers: [3]", &[("CAMGATE_AUTHINTERNALUSERS_0_USER", "x")]).len(), 1);
 }
 
 proptest! {

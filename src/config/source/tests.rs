@@ -12,10 +12,7 @@ fn url(text: &str) -> RtspUrl {
 fn kinds() {
     assert_eq!(Source::parse("publisher"), Ok(Source::Publisher));
     assert_eq!(Source::parse(" test "), Ok(Source::Test));
-    assert_eq!(
-        Source::parse("gst: videotestsrc ! x"),
-        Ok(Source::Launch("videotestsrc ! x".into()))
-    );
+    assert_eq!(Source::parse("gst: videotestsrc ! x"), Ok(Source::Launch("videotestsrc ! x".into())));
     for (text, part) in [
         ("", "no source"),
         ("gst:", "launch line"),
@@ -39,100 +36,30 @@ fn kinds() {
 fn urls() {
     for (text, user, password, host, port, rest) in [
         ("rtsp://h", None, None, "h", None, ""),
-        (
-            "RTSP://h:8554/a/b?c=d#e",
-            None,
-            None,
-            "h",
-            Some(8554),
-            "/a/b?c=d#e",
-        ),
+        ("RTSP://h:8554/a/b?c=d#e", None, None, "h", Some(8554), "/a/b?c=d#e"),
         ("rtsp://h?x", None, None, "h", None, "?x"),
         ("rtsp://h:/x", None, None, "h", None, "/x"),
         ("rtsp://u:p@h/x", Some("u"), Some("p"), "h", None, "/x"),
         ("rtsp://u@h", Some("u"), None, "h", None, ""),
         ("rtsp://u:@h", Some("u"), Some(""), "h", None, ""),
         ("rtsp://:p@h", Some(""), Some("p"), "h", None, ""),
-        (
-            "rtsp://u:p@s:s#!%@h:1/x@y",
-            Some("u"),
-            Some("p@s:s#!%"),
-            "h",
-            Some(1),
-            "/x@y",
-        ),
-        (
-            "rtsp://u:100%sure@h",
-            Some("u"),
-            Some("100%sure"),
-            "h",
-            None,
-            "",
-        ),
-        (
-            "rtsp://u%3Av:a%2Fb%40%25@h",
-            Some("u:v"),
-            Some("a/b@%"),
-            "h",
-            None,
-            "",
-        ),
-        (
-            "rtsp://me@mail.org:p@h",
-            Some("me@mail.org"),
-            Some("p"),
-            "h",
-            None,
-            "",
-        ),
-        (
-            "rtsp://u:p@[2001:db8::1]:554/x",
-            Some("u"),
-            Some("p"),
-            "2001:db8::1",
-            Some(554),
-            "/x",
-        ),
-        (
-            "rtsp://[fe80::1%25eth0]/x",
-            None,
-            None,
-            "fe80::1%eth0",
-            None,
-            "/x",
-        ),
-        (
-            "rtsp://[fe80::1%eth0]/x",
-            None,
-            None,
-            "fe80::1%eth0",
-            None,
-            "/x",
-        ),
+        ("rtsp://u:p@s:s#!%@h:1/x@y", Some("u"), Some("p@s:s#!%"), "h", Some(1), "/x@y"),
+        ("rtsp://u:100%sure@h", Some("u"), Some("100%sure"), "h", None, ""),
+        ("rtsp://u%3Av:a%2Fb%40%25@h", Some("u:v"), Some("a/b@%"), "h", None, ""),
+        ("rtsp://me@mail.org:p@h", Some("me@mail.org"), Some("p"), "h", None, ""),
+        ("rtsp://u:p@[2001:db8::1]:554/x", Some("u"), Some("p"), "2001:db8::1", Some(554), "/x"),
+        ("rtsp://[fe80::1%25eth0]/x", None, None, "fe80::1%eth0", None, "/x"),
+        ("rtsp://[fe80::1%eth0]/x", None, None, "fe80::1%eth0", None, "/x"),
         ("rtsp://käm_1.lan/x", None, None, "käm_1.lan", None, "/x"),
     ] {
         let u = url(text);
         assert!(!u.tls);
-        assert_eq!(
-            (u.user.as_deref(), u.password.as_ref().map(Secret::expose)),
-            (user, password),
-            "{text}"
-        );
-        assert_eq!(
-            (u.host.as_str(), u.port, u.rest.as_str()),
-            (host, port, rest),
-            "{text}"
-        );
+        assert_eq!((u.user.as_deref(), u.password.as_ref().map(Secret::expose)), (user, password), "{text}");
+        assert_eq!((u.host.as_str(), u.port, u.rest.as_str()), (host, port, rest), "{text}");
     }
     assert!(url("rtsps://h").tls);
-    assert_eq!(
-        url("rtsps://u:p@[::1]:322/x").location(),
-        "rtsps://[::1]:322/x"
-    );
-    assert_eq!(
-        url("rtsp://u:p@[fe80::1%25eth0]/x").location(),
-        "rtsp://[fe80::1%eth0]/x"
-    );
+    assert_eq!(url("rtsps://u:p@[::1]:322/x").location(), "rtsps://[::1]:322/x");
+    assert_eq!(url("rtsp://u:p@[fe80::1%25eth0]/x").location(), "rtsp://[fe80::1%eth0]/x");
     assert_eq!(url("rtsp://u:p@h/x?y").location(), "rtsp://h/x?y");
 }
 
@@ -166,20 +93,13 @@ fn what_is_refused() {
     // It looks like host, port and path, and is taken for that; the host will not answer.
     assert!(!message.to_string().contains("geheim"));
     let message = Source::parse("rtsp://admin:ge/heim@h/x").unwrap_err();
-    assert!(
-        message.contains("%2F") && !message.contains("heim@"),
-        "{message}"
-    );
+    assert!(message.contains("%2F") && !message.contains("heim@"), "{message}");
 }
 
 #[test]
 fn nothing_prints_credentials() {
     let source = Source::parse("rtsp://u:geheim@h/x?password=geheim").unwrap();
-    for text in [
-        format!("{source}"),
-        format!("{source:?}"),
-        format!("{:?}", url("rtsp://u:geheim@h/x")),
-    ] {
+    for text in [format!("{source}"), format!("{source:?}"), format!("{:?}", url("rtsp://u:geheim@h/x"))] {
         assert!(!text.contains("geheim"), "{text}");
         assert!(text.starts_with("rtsp://***@h/x"), "{text}");
     }
@@ -196,26 +116,15 @@ fn groups() {
     assert_eq!(unknown("rtsp://h/$Gx$G4$G12", 3).as_deref(), Some("$G4"));
     assert_eq!(unknown("rtsp://u:$G2@$G1/", 1).as_deref(), Some("$G2"));
     assert_eq!(unknown("rtsp://h/$G0", 3).as_deref(), Some("$G0"));
-    assert_eq!(
-        unknown("rtsp://h/$G99999999999999999999999", 3).as_deref(),
-        Some("$G99999999999999999999999")
-    );
+    assert_eq!(unknown("rtsp://h/$G99999999999999999999999", 3).as_deref(), Some("$G99999999999999999999999"));
     assert!(Source::parse("gst: a$G1").unwrap().names_group(1));
     assert!(!Source::parse("gst: a$G1").unwrap().names_group(0));
-    let expanded = |text: &str, groups: &[&str]| {
-        Source::parse(text)
-            .unwrap()
-            .expand(groups)
-            .map(|s| s.to_string())
-    };
+    let expanded = |text: &str, groups: &[&str]| Source::parse(text).unwrap().expand(groups).map(|s| s.to_string());
     assert_eq!(expanded("gst: a$G1", &["b"]), Some("gst:ab".into()));
     assert_eq!(expanded("rtsp://$G1/x", &[""]), None);
     assert_eq!(expanded("rtsp://$G1/x", &["a/b"]), None);
     assert_eq!(expanded("rtsp://h/$G1", &["a/../b"]), None);
-    assert_eq!(
-        expanded("rtsp://h/$G1", &["a..b"]),
-        Some("rtsp://h/a..b".into())
-    );
+    assert_eq!(expanded("rtsp://h/$G1", &["a..b"]), Some("rtsp://h/a..b".into()));
 }
 
 proptest! {

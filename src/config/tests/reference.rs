@@ -27,9 +27,7 @@ fn the_reference_file_has_every_key_and_no_other() {
     keys(load::CONFIG_KEYS, &mut wanted, "");
     let root = yaml::parse(REFERENCE).root;
     let mut written = BTreeSet::new();
-    let yaml::Value::Map(map) = &root.value else {
-        panic!()
-    };
+    let yaml::Value::Map(map) = &root.value else { panic!() };
     for (key, entry) in map.iter() {
         written.insert(key.clone());
         if let (yaml::Value::Map(inner), true) = (&entry.node.value, key != "paths") {
@@ -38,28 +36,14 @@ fn the_reference_file_has_every_key_and_no_other() {
     }
     assert_eq!(written, wanted);
     // The keys of lists are at least spoken of, each key with a comment above it.
-    for field in IceServer::KEYS
-        .iter()
-        .chain(User::KEYS)
-        .chain(Permission::KEYS)
-    {
-        assert!(
-            REFERENCE.contains(&format!("{}:", field.name)),
-            "{}",
-            field.name
-        );
+    for field in IceServer::KEYS.iter().chain(User::KEYS).chain(Permission::KEYS) {
+        assert!(REFERENCE.contains(&format!("{}:", field.name)), "{}", field.name);
     }
     let lines: Vec<&str> = REFERENCE.lines().collect();
     for (i, line) in lines.iter().enumerate() {
         let key = line.trim_start().split_once(':').map_or("", |(key, _)| key);
-        if wanted.iter().any(|w| w.rsplit('.').next() == Some(key))
-            && line.len() - line.trim_start().len() <= 2
-        {
-            assert!(
-                i > 0 && lines[i - 1].trim_start().starts_with('#'),
-                "line {} lacks a comment",
-                i + 1
-            );
+        if wanted.iter().any(|w| w.rsplit('.').next() == Some(key)) && line.len() - line.trim_start().len() <= 2 {
+            assert!(i > 0 && lines[i - 1].trim_start().starts_with('#'), "line {} lacks a comment", i + 1);
         }
     }
 }
@@ -68,18 +52,9 @@ fn the_reference_file_has_every_key_and_no_other() {
 fn the_examples_in_the_reference_file_are_fine() {
     // Those are the commented-out lines that begin with "#  " below `paths:`.
     let at = REFERENCE.find("\npaths:").unwrap();
-    let examples: String = REFERENCE[at..]
-        .lines()
-        .filter_map(|l| l.strip_prefix("#  "))
-        .map(|l| format!("  {l}\n"))
-        .collect();
+    let examples: String =
+        REFERENCE[at..].lines().filter_map(|l| l.strip_prefix("#  ")).map(|l| format!("  {l}\n")).collect();
     let c = config(&format!("paths:\n{examples}"));
-    assert!(
-        ["hikvision", "dahua", "onvif"]
-            .iter()
-            .all(|name| c.paths.contains_key(*name)),
-        "{:?}",
-        c.paths.keys()
-    );
+    assert!(["hikvision", "dahua", "onvif"].iter().all(|name| c.paths.contains_key(*name)), "{:?}", c.paths.keys());
     assert!(c.paths.keys().any(|name| name.starts_with('~')) && c.paths.contains_key("all_others"));
 }

@@ -5,10 +5,7 @@ use std::fs;
 const SOON: Duration = Duration::from_secs(20);
 
 async fn told(watch: &mut Watch) {
-    tokio::time::timeout(SOON, watch.changed())
-        .await
-        .expect("no change told")
-        .unwrap();
+    tokio::time::timeout(SOON, watch.changed()).await.expect("no change told").unwrap();
 }
 
 #[tokio::test]
@@ -67,20 +64,10 @@ async fn without_notifications_looking_remains() {
     fs::write(&file, "a").unwrap();
     let (_, hints) = mpsc::channel(1);
     let (change, mut changes) = mpsc::channel(1);
-    let hinter = Hinter {
-        file: file.clone(),
-        watcher: None,
-        watched: Vec::new(),
-    };
+    let hinter = Hinter { file: file.clone(), watcher: None, watched: Vec::new() };
     let task = tokio::spawn(run(file.clone(), hinter, hints, content(&file), change));
     fs::write(&file, "b").unwrap();
-    tokio::time::timeout(SOON, changes.recv())
-        .await
-        .expect("no change told")
-        .unwrap();
+    tokio::time::timeout(SOON, changes.recv()).await.expect("no change told").unwrap();
     drop(changes);
-    tokio::time::timeout(SOON, task)
-        .await
-        .expect("does not end")
-        .unwrap();
+    tokio::time::timeout(SOON, task).await.expect("does not end").unwrap();
 }

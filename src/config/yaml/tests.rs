@@ -9,10 +9,7 @@ fn ok(text: &str) -> Node {
 
 fn bad(text: &str) -> (u32, String) {
     let parsed = parse(text);
-    let first = parsed
-        .problems
-        .first()
-        .unwrap_or_else(|| panic!("accepted {text:?}"));
+    let first = parsed.problems.first().unwrap_or_else(|| panic!("accepted {text:?}"));
     (first.line.unwrap_or(0), first.message.clone())
 }
 
@@ -40,9 +37,7 @@ fn values_keep_their_text_and_line() {
     assert_eq!(get(&root, "b.2").at, At::Line(6));
     assert_eq!(text(&root, "c.d"), "e");
     assert_eq!(get(&root, "c.f").value, Value::Null);
-    let Value::Map(map) = &root.value else {
-        panic!()
-    };
+    let Value::Map(map) = &root.value else { panic!() };
     assert_eq!(map["c"].at, At::Line(7));
 }
 
@@ -57,8 +52,7 @@ fn nothing_is_null() {
 
 #[test]
 fn anchors_and_merges() {
-    let root =
-        ok("x: &d {a: 1, b: 2}\ny:\n  <<: *d\n  b: 3\nz: *d\nw:\n  <<: [*d, {c: 4}]\n\"<<\": 5\n");
+    let root = ok("x: &d {a: 1, b: 2}\ny:\n  <<: *d\n  b: 3\nz: *d\nw:\n  <<: [*d, {c: 4}]\n\"<<\": 5\n");
     assert_eq!(text(&root, "y.a"), "1");
     assert_eq!(text(&root, "y.b"), "3");
     assert_eq!(text(&root, "z.b"), "2");
@@ -71,10 +65,7 @@ fn anchors_and_merges() {
 
 #[test]
 fn what_is_refused() {
-    assert_eq!(
-        bad("a: 1\nb: 2\na: 3\n"),
-        (3, "the key \"a\" occurs twice, first on line 1".to_owned())
-    );
+    assert_eq!(bad("a: 1\nb: 2\na: 3\n"), (3, "the key \"a\" occurs twice, first on line 1".to_owned()));
     assert_eq!(parse("a: 1\na: 2\nb: 1\nb: 2\n").problems.len(), 2);
     assert!(bad("a: 1\n---\nb: 2\n").1.contains("second"));
     assert!(bad("a: !secret x").1.contains("tags"));
@@ -101,8 +92,8 @@ fn a_billion_laughs_are_refused() {
 fn large_nonsense_ends_soon() {
     // Anything quadratic would hang the suite here.
     for piece in [
-        "[", "{", "- ", "? ", "&a ", "\"", "'", ": ", "a: ", "| ", "#", "!", "*a ", "\n", " ",
-        "{a: ", "a:\n ", "%", "---\n", "- - ", "a,", "[a,", "\\", "é",
+        "[", "{", "- ", "? ", "&a ", "\"", "'", ": ", "a: ", "| ", "#", "!", "*a ", "\n", " ", "{a: ", "a:\n ", "%",
+        "---\n", "- - ", "a,", "[a,", "\\", "é",
     ] {
         let large = piece.repeat(400_000 / piece.len());
         let _ = parse(&large);
@@ -118,13 +109,9 @@ fn agrees(node: &Node, other: &serde_yaml::Value) -> bool {
         (Value::Null, Other::Null) => true,
         (Value::Scalar(text), Other::String(s)) => **text == *s,
         (Value::Scalar(_), Other::Bool(_) | Other::Number(_)) => true,
-        (Value::List(a), Other::Sequence(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| agrees(a, b))
-        }
+        (Value::List(a), Other::Sequence(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| agrees(a, b)),
         (Value::Map(a), Other::Mapping(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .all(|(k, entry)| b.get(k.as_str()).is_some_and(|v| agrees(&entry.node, v)))
+            a.len() == b.len() && a.iter().all(|(k, entry)| b.get(k.as_str()).is_some_and(|v| agrees(&entry.node, v)))
         }
         _ => false,
     }

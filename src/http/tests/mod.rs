@@ -106,20 +106,14 @@ impl Gateway for Fake {
             if self.names.contains(&path) {
                 return Ok(status(path));
             }
-            Err(Error::new(
-                Kind::NotFound,
-                format!("there is no path \"{path}\" <here>"),
-            ))
+            Err(Error::new(Kind::NotFound, format!("there is no path \"{path}\" <here>")))
         })
     }
 
     fn watch(&self, request: Watch) -> Boxed<'_, Result<Opened>> {
         Box::pin(async move {
             if !request.offer.starts_with("v=0") {
-                return Err(Error::new(
-                    Kind::BadRequest,
-                    "the offer does not start with v=0",
-                ));
+                return Err(Error::new(Kind::BadRequest, "the offer does not start with v=0"));
             }
             match request.path.as_str() {
                 "empty" => {
@@ -140,36 +134,20 @@ impl Gateway for Fake {
             let secret = format!("s3cret-_{}", sessions.len());
             sessions.insert(secret.clone(), request.path.clone());
             self.watched.lock().unwrap().push(request);
-            Ok(Opened {
-                secret,
-                etag: "tag-1".into(),
-                answer: "v=0\r\n".into(),
-            })
+            Ok(Opened { secret, etag: "tag-1".into(), answer: "v=0\r\n".into() })
         })
     }
 
     fn patch<'a>(&'a self, patch: Patch<'a>) -> Boxed<'a, Result<()>> {
         Box::pin(async move {
             self.known(patch.secret, patch.path)?;
-            self.preconditions
-                .lock()
-                .unwrap()
-                .push(patch.if_match.map(str::to_string));
-            if patch
-                .if_match
-                .is_some_and(|t| t != "*" && t.split(',').all(|t| t != "tag-1"))
-            {
-                return Err(Error::new(
-                    Kind::PreconditionFailed,
-                    "the entity tag is stale",
-                ));
+            self.preconditions.lock().unwrap().push(patch.if_match.map(str::to_string));
+            if patch.if_match.is_some_and(|t| t != "*" && t.split(',').all(|t| t != "tag-1")) {
+                return Err(Error::new(Kind::PreconditionFailed, "the entity tag is stale"));
             }
             match patch.body {
                 "" => Err(Error::new(Kind::BadRequest, "the fragment is empty")),
-                "restart" => Err(Error::new(
-                    Kind::Unprocessable,
-                    "no ICE restart: join again",
-                )),
+                "restart" => Err(Error::new(Kind::Unprocessable, "no ICE restart: join again")),
                 _ => Ok(()),
             }
         })
@@ -185,10 +163,7 @@ impl Gateway for Fake {
 
     fn ice_links(&self, user: &str) -> Vec<String> {
         self.announced.lock().unwrap().push(user.into());
-        vec![
-            LINK.into(),
-            "<turn:turn.example>; rel=\"ice-server\"; username=\"u\"".into(),
-        ]
+        vec![LINK.into(), "<turn:turn.example>; rel=\"ice-server\"; username=\"u\"".into()]
     }
 }
 
@@ -219,12 +194,7 @@ impl Answer {
 
     /// Asserts the shape of an error and returns its sentence.
     pub fn error(&self) -> String {
-        assert_eq!(
-            self.header("content-type"),
-            "application/json",
-            "{}",
-            self.body
-        );
+        assert_eq!(self.header("content-type"), "application/json", "{}", self.body);
         let json: serde_json::Value = serde_json::from_str(&self.body).unwrap();
         assert_eq!(json["status"], "error");
         let text = json["error"].as_str().unwrap().to_string();
@@ -234,13 +204,7 @@ impl Answer {
 }
 
 /// One request to a server of `fake` (a new one: limits start at nothing).
-pub(super) async fn ask(
-    fake: &Arc<Fake>,
-    method: &str,
-    uri: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Answer {
+pub(super) async fn ask(fake: &Arc<Fake>, method: &str, uri: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut answers = ask_many(fake, 1, method, uri, headers, body).await;
     answers.pop().unwrap()
 }
@@ -270,11 +234,7 @@ pub(super) async fn ask_many(
         let response = call_service(&app, request.to_request()).await;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = actix_web::test::read_body(response).await;
-        answers.push(Answer {
-            status,
-            headers,
-            body: String::from_utf8_lossy(&body).into(),
-        });
+        answers.push(Answer { status, headers, body: String::from_utf8_lossy(&body).into() });
     }
     answers
 }

@@ -10,10 +10,7 @@ fn items(a: &Answer) -> Vec<String> {
     let json: serde_json::Value = serde_json::from_str(&a.body).unwrap();
     let items = json["items"].as_array().unwrap();
     assert_eq!(json["itemCount"], items.len());
-    items
-        .iter()
-        .map(|i| i["name"].as_str().unwrap().to_string())
-        .collect()
+    items.iter().map(|i| i["name"].as_str().unwrap().to_string()).collect()
 }
 
 /// Anyone may read `gate`, bob everything.
@@ -33,10 +30,7 @@ async fn the_wall_as_json_shows_what_the_requester_may_read() {
     assert_eq!(items(&a), ["gate", "site/yard"]);
     assert_eq!(a.header("vary"), "Accept");
     assert_eq!(a.header("cache-control"), "no-store");
-    assert_eq!(
-        items(&ask(&partly(), "GET", "/", &[JSON], "").await),
-        ["gate"]
-    );
+    assert_eq!(items(&ask(&partly(), "GET", "/", &[JSON], "").await), ["gate"]);
     let all = ask(&partly(), "GET", "/", &[JSON, BOB], "").await;
     assert_eq!(items(&all), ["gate", "site/yard"]);
     let all = ask(&partly(), "GET", "/?token=s3cret", &[JSON], "").await;
@@ -46,11 +40,7 @@ async fn the_wall_as_json_shows_what_the_requester_may_read() {
 #[actix_web::test]
 async fn the_wall_asks_for_a_password_where_there_is_nothing_to_see_without() {
     let closed = Fake::new(|c| c.auth_internal_users = vec![bob()]);
-    for headers in [
-        vec![JSON],
-        vec![BROWSER],
-        vec![JSON, ("authorization", "Bearer x")],
-    ] {
+    for headers in [vec![JSON], vec![BROWSER], vec![JSON, ("authorization", "Bearer x")]] {
         let a = ask(&closed, "GET", "/", &headers, "").await;
         assert_eq!(a.status, 401, "{headers:?}");
         assert_eq!(a.header("www-authenticate"), "Basic realm=\"camgate\"");
@@ -86,10 +76,7 @@ async fn a_path_as_json() {
     assert_eq!(json["name"], "site/yard");
     assert_eq!(json["state"], "live");
     assert_eq!(json["confName"], "site/yard");
-    assert_eq!(
-        (a.header("vary"), a.header("cache-control")),
-        ("Accept", "no-store")
-    );
+    assert_eq!((a.header("vary"), a.header("cache-control")), ("Accept", "no-store"));
 }
 
 #[actix_web::test]
@@ -99,14 +86,8 @@ async fn pages_are_html_with_a_policy() {
         assert_eq!(a.status, 200, "{uri}: {}", a.body);
         assert_eq!(a.header("content-type"), "text/html; charset=utf-8");
         let policy = a.header("content-security-policy");
-        assert!(
-            policy.contains("default-src 'self'") && !policy.contains("unsafe"),
-            "{policy}"
-        );
-        assert!(
-            policy.ends_with(&format!("frame-ancestors {ancestors}")),
-            "{policy}"
-        );
+        assert!(policy.contains("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
+        assert!(policy.ends_with(&format!("frame-ancestors {ancestors}")), "{policy}");
         assert_eq!(a.header("x-content-type-options"), "nosniff");
         assert_eq!(a.header("referrer-policy"), "same-origin");
         assert_eq!(a.header("cache-control"), "no-cache");
@@ -128,22 +109,13 @@ async fn a_page_needs_read() {
     assert_eq!(a.status, 401);
     assert_eq!(a.header("content-type"), "text/html; charset=utf-8");
     assert_eq!(a.header("www-authenticate"), "Basic realm=\"camgate\"");
-    for (uri, headers) in [
-        ("/site/yard", vec![BROWSER, BOB]),
-        ("/site/yard?token=s3cret", vec![BROWSER]),
-        ("/gate", vec![BROWSER]),
-    ] {
-        assert_eq!(
-            ask(&partly(), "GET", uri, &headers, "").await.status,
-            200,
-            "{uri}"
-        );
+    for (uri, headers) in
+        [("/site/yard", vec![BROWSER, BOB]), ("/site/yard?token=s3cret", vec![BROWSER]), ("/gate", vec![BROWSER])]
+    {
+        assert_eq!(ask(&partly(), "GET", uri, &headers, "").await.status, 200, "{uri}");
     }
     // Whether a path exists is told only to those who may read it.
-    assert_eq!(
-        ask(&partly(), "GET", "/unknown", &[JSON], "").await.status,
-        401
-    );
+    assert_eq!(ask(&partly(), "GET", "/unknown", &[JSON], "").await.status, 401);
 }
 
 #[actix_web::test]
@@ -152,15 +124,8 @@ async fn an_unknown_path_is_404_as_a_page_for_browsers_and_json_for_others() {
     let a = ask(&fake, "GET", "/unknown", &[BROWSER], "").await;
     assert_eq!(a.status, 404);
     assert_eq!(a.header("content-type"), "text/html; charset=utf-8");
-    assert!(
-        a.body.contains("&quot;unknown&quot; &lt;here&gt;"),
-        "{}",
-        a.body
-    );
-    assert!(
-        a.header("content-security-policy")
-            .contains("default-src 'self'")
-    );
+    assert!(a.body.contains("&quot;unknown&quot; &lt;here&gt;"), "{}", a.body);
+    assert!(a.header("content-security-policy").contains("default-src 'self'"));
     for headers in [vec![], vec![JSON], vec![("accept", "*/*")]] {
         let a = ask(&fake, "GET", "/unknown", &headers, "").await;
         assert_eq!(a.status, 404);
@@ -197,11 +162,7 @@ async fn a_page_can_only_be_fetched() {
     for uri in ["/", "/gate", "/assets/x.js"] {
         for method in ["POST", "PUT", "DELETE", "PATCH"] {
             let a = ask(&Fake::new(|_| {}), method, uri, &[], "").await;
-            assert_eq!(
-                (a.status.as_u16(), a.header("allow")),
-                (405, "GET, HEAD"),
-                "{uri}"
-            );
+            assert_eq!((a.status.as_u16(), a.header("allow")), (405, "GET, HEAD"), "{uri}");
             a.error();
         }
     }
@@ -218,14 +179,7 @@ async fn files_need_no_rights_and_are_revalidated() {
     assert_eq!(a.header("vary"), "Accept-Encoding");
     let a = ask(&closed, "GET", uri, &[], "").await;
     assert_eq!(a.header("content-encoding"), "");
-    let a = ask(
-        &closed,
-        "GET",
-        uri,
-        &[("if-none-match", a.header("etag"))],
-        "",
-    )
-    .await;
+    let a = ask(&closed, "GET", uri, &[("if-none-match", a.header("etag"))], "").await;
     assert_eq!(a.status, 304);
 }
 
@@ -234,11 +188,7 @@ async fn health_and_readiness() {
     let fake = Fake::new(|c| c.auth_internal_users = vec![]);
     for uri in ["/healthz", "/readyz"] {
         let a = ask(&fake, "GET", uri, &[], "").await;
-        assert_eq!(
-            (a.status.as_u16(), a.body.as_str()),
-            (200, r#"{"status":"ok"}"#),
-            "{uri}"
-        );
+        assert_eq!((a.status.as_u16(), a.body.as_str()), (200, r#"{"status":"ok"}"#), "{uri}");
     }
     *fake.ready.lock().unwrap() = false;
     assert_eq!(ask(&fake, "GET", "/healthz", &[], "").await.status, 200);
@@ -250,14 +200,7 @@ async fn health_and_readiness() {
 #[actix_web::test]
 async fn a_head_over_the_limit_is_431() {
     let long = "x".repeat(17 << 10);
-    let a = ask(
-        &Fake::new(|_| {}),
-        "GET",
-        "/healthz",
-        &[("cookie", &long)],
-        "",
-    )
-    .await;
+    let a = ask(&Fake::new(|_| {}), "GET", "/healthz", &[("cookie", &long)], "").await;
     assert_eq!(a.status, 431);
     a.error();
 }

@@ -8,10 +8,7 @@ const TRICKLE: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:efgh\r\n";
 /// A gateway with one session of `site/yard`; nobody may read without a password.
 fn one_session() -> Arc<Fake> {
     let fake = Fake::new(|c| c.auth_internal_users = vec![bob()]);
-    fake.sessions
-        .lock()
-        .unwrap()
-        .insert("s".into(), "site/yard".into());
+    fake.sessions.lock().unwrap().insert("s".into(), "site/yard".into());
     fake
 }
 
@@ -21,19 +18,9 @@ const URLS: [&str; 2] = ["/whep/site/yard/s", "/site/yard/whep/s"];
 async fn row22_patch_with_the_right_tag_is_204_and_empty() {
     for url in URLS {
         let fake = one_session();
-        let a = ask(
-            &fake,
-            "PATCH",
-            url,
-            &[FRAGMENT, ("if-match", "\"tag-1\"")],
-            TRICKLE,
-        )
-        .await;
+        let a = ask(&fake, "PATCH", url, &[FRAGMENT, ("if-match", "\"tag-1\"")], TRICKLE).await;
         assert_eq!((a.status.as_u16(), a.body.as_str()), (204, ""), "{url}");
-        assert_eq!(
-            *fake.preconditions.lock().unwrap(),
-            [Some("tag-1".to_string())]
-        );
+        assert_eq!(*fake.preconditions.lock().unwrap(), [Some("tag-1".to_string())]);
     }
 }
 
@@ -49,28 +36,14 @@ async fn row23_patch_without_a_tag_with_a_star_or_with_the_tag_in_etag_is_204() 
         let all = [headers.clone(), vec![FRAGMENT]].concat();
         let a = ask(&fake, "PATCH", URLS[1], &all, TRICKLE).await;
         assert_eq!(a.status, 204, "{headers:?}");
-        assert_eq!(
-            *fake.preconditions.lock().unwrap(),
-            [want.map(String::from)]
-        );
+        assert_eq!(*fake.preconditions.lock().unwrap(), [want.map(String::from)]);
     }
 }
 
 #[actix_web::test]
 async fn row24_patch_with_a_stale_tag_is_412() {
-    for header in [
-        ("if-match", "\"old\""),
-        ("etag", "\"old\""),
-        ("if-match", "W/\"tag-1\""),
-    ] {
-        let a = ask(
-            &one_session(),
-            "PATCH",
-            URLS[0],
-            &[FRAGMENT, header],
-            TRICKLE,
-        )
-        .await;
+    for header in [("if-match", "\"old\""), ("etag", "\"old\""), ("if-match", "W/\"tag-1\"")] {
+        let a = ask(&one_session(), "PATCH", URLS[0], &[FRAGMENT, header], TRICKLE).await;
         assert_eq!(a.status, 412, "{header:?}");
         a.error();
     }
@@ -117,12 +90,7 @@ async fn row28_delete_is_200_then_404_and_needs_only_the_secret() {
 async fn row28_a_secret_is_good_for_its_own_path_only() {
     let a = ask(&one_session(), "DELETE", "/whep/gate/s", &[], "").await;
     assert_eq!(a.status, 404);
-    assert_eq!(
-        ask(&one_session(), "DELETE", "/whep/a//b/s", &[], "")
-            .await
-            .status,
-        400
-    );
+    assert_eq!(ask(&one_session(), "DELETE", "/whep/a//b/s", &[], "").await.status, 400);
 }
 
 #[actix_web::test]

@@ -10,11 +10,7 @@ use super::*;
 use crate::http::{Handle, bind, serve};
 
 fn start(fake: &Arc<Fake>) -> Handle {
-    serve(
-        bind(&["127.0.0.1:0".parse().unwrap()]).unwrap(),
-        fake.clone(),
-    )
-    .unwrap()
+    serve(bind(&["127.0.0.1:0".parse().unwrap()]).unwrap(), fake.clone()).unwrap()
 }
 
 /// Sends bytes and reads until the server closes.
@@ -23,10 +19,7 @@ async fn talk(handle: &Handle, bytes: &str) -> String {
     socket.write_all(bytes.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let read = socket.read_to_end(&mut answer);
-    tokio::time::timeout(Duration::from_secs(20), read)
-        .await
-        .expect("closes")
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(20), read).await.expect("closes").unwrap();
     String::from_utf8(answer).unwrap()
 }
 
@@ -54,10 +47,7 @@ async fn a_post_with_a_body_in_chunks_works() {
     );
     let answer = talk(&handle, &post).await;
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-    assert!(
-        answer.contains("location: /whep/gate/s3cret-_0\r\n"),
-        "{answer}"
-    );
+    assert!(answer.contains("location: /whep/gate/s3cret-_0\r\n"), "{answer}");
     handle.stop().await;
 }
 
@@ -124,9 +114,7 @@ async fn stopping_ends_while_a_request_waits() {
     let handle = start(&Fake::new(|_| {}));
     let addr = handle.addrs()[0];
     let _socket = waiting(&handle).await;
-    tokio::time::timeout(Duration::from_secs(20), handle.stop())
-        .await
-        .expect("stops");
+    tokio::time::timeout(Duration::from_secs(20), handle.stop()).await.expect("stops");
     assert!(TcpStream::connect(addr).await.is_err());
 }
 
@@ -135,11 +123,7 @@ async fn all_interfaces_are_one_port_for_both_families() {
     let addrs = ["[::]:0".parse().unwrap(), "0.0.0.0:0".parse().unwrap()];
     let handle = serve(bind(&addrs).unwrap(), Fake::new(|_| {})).unwrap();
     let port = handle.addrs()[0].port();
-    assert!(
-        handle.addrs().iter().all(|a| a.port() == port),
-        "{:?}",
-        handle.addrs()
-    );
+    assert!(handle.addrs().iter().all(|a| a.port() == port), "{:?}", handle.addrs());
     TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     handle.stop().await;
 }

@@ -50,19 +50,8 @@ async fn row02_another_or_no_content_type_is_415() {
         assert_eq!(a.status, 415, "{headers:?}");
         assert!(a.error().contains("application/sdp"));
     }
-    for value in [
-        "Application/SDP",
-        "application/sdp; charset=utf-8",
-        "application/sdp ;x=y",
-    ] {
-        let a = ask(
-            &open(),
-            "POST",
-            "/whep/gate",
-            &[("content-type", value)],
-            OFFER,
-        )
-        .await;
+    for value in ["Application/SDP", "application/sdp; charset=utf-8", "application/sdp ;x=y"] {
+        let a = ask(&open(), "POST", "/whep/gate", &[("content-type", value)], OFFER).await;
         assert_eq!(a.status, 201, "{value}");
     }
 }
@@ -87,12 +76,7 @@ async fn row03_an_offer_over_the_limit_is_413() {
     assert_eq!(a.status, 413);
     assert!(a.error().contains("65536"));
     let fits = format!("{OFFER}{}", "a".repeat(65_536 - OFFER.len()));
-    assert_eq!(
-        ask(&open(), "POST", "/whep/gate", &[SDP], &fits)
-            .await
-            .status,
-        201
-    );
+    assert_eq!(ask(&open(), "POST", "/whep/gate", &[SDP], &fits).await.status, 201);
 }
 
 #[actix_web::test]
@@ -106,10 +90,7 @@ async fn row11_nothing_published_is_404_with_retry_after() {
     let a = ask(&open(), "POST", "/whep/empty", &[SDP, ORIGIN], OFFER).await;
     assert_eq!((a.status.as_u16(), a.header("retry-after")), (404, "2"));
     assert!(a.error().contains("empty"));
-    assert!(
-        a.header("access-control-expose-headers")
-            .contains("Retry-After")
-    );
+    assert!(a.header("access-control-expose-headers").contains("Retry-After"));
 }
 
 #[actix_web::test]
@@ -126,28 +107,18 @@ async fn row14_get_and_head_are_2xx_and_empty() {
     for method in ["GET", "HEAD"] {
         for uri in ["/whep/gate", "/gate/whep"] {
             let a = ask(&open(), method, uri, &[], "").await;
-            assert_eq!(
-                (a.status.as_u16(), a.body.as_str()),
-                (200, ""),
-                "{method} {uri}"
-            );
+            assert_eq!((a.status.as_u16(), a.body.as_str()), (200, ""), "{method} {uri}");
             assert_eq!(a.header("content-type"), "application/sdp");
         }
-        assert_eq!(
-            ask(&closed(), method, "/whep/gate", &[], "").await.status,
-            401
-        );
+        assert_eq!(ask(&closed(), method, "/whep/gate", &[], "").await.status, 401);
     }
 }
 
 #[actix_web::test]
 async fn row15_put_is_405() {
-    for (method, uri) in [
-        ("PUT", "/whep/gate"),
-        ("PUT", "/gate/whep"),
-        ("PATCH", "/whep/gate"),
-        ("DELETE", "/gate/whep"),
-    ] {
+    for (method, uri) in
+        [("PUT", "/whep/gate"), ("PUT", "/gate/whep"), ("PATCH", "/whep/gate"), ("DELETE", "/gate/whep")]
+    {
         let a = ask(&closed(), method, uri, &[SDP], OFFER).await;
         assert_eq!(a.status, 405, "{method} {uri}");
         assert_eq!(a.header("allow"), "OPTIONS, GET, HEAD, POST");
@@ -157,12 +128,7 @@ async fn row15_put_is_405() {
 
 #[actix_web::test]
 async fn row16_a_preflight_needs_no_rights_and_tells_no_servers() {
-    for uri in [
-        "/whep/gate",
-        "/gate/whep",
-        "/whep/gate/s3cret",
-        "/gate/whep/s3cret",
-    ] {
+    for uri in ["/whep/gate", "/gate/whep", "/whep/gate/s3cret", "/gate/whep/s3cret"] {
         let fake = closed();
         let asks = [ORIGIN, ("access-control-request-method", "POST")];
         let a = ask(&fake, "OPTIONS", uri, &asks, "").await;
@@ -196,11 +162,7 @@ async fn row17_one_link_field_per_server() {
     let fake = closed();
     let a = ask(&fake, "POST", "/gate/whep", &[SDP, BOB], OFFER).await;
     assert_eq!(a.status, 201);
-    let links: Vec<_> = a
-        .headers
-        .get_all("link")
-        .map(|v| v.to_str().unwrap())
-        .collect();
+    let links: Vec<_> = a.headers.get_all("link").map(|v| v.to_str().unwrap()).collect();
     assert_eq!(links.len(), 2);
     assert_eq!(links[0], LINK);
     assert!(links[1].starts_with("<turn:"));
@@ -209,11 +171,7 @@ async fn row17_one_link_field_per_server() {
 
 #[actix_web::test]
 async fn row18_without_the_right_credentials_it_is_401_with_a_challenge() {
-    for headers in [
-        vec![],
-        vec![("authorization", "Basic Ym9iOng=")],
-        vec![("authorization", "Bearer x")],
-    ] {
+    for headers in [vec![], vec![("authorization", "Basic Ym9iOng=")], vec![("authorization", "Bearer x")]] {
         let fake = closed();
         let all = [headers.clone(), vec![SDP, ORIGIN]].concat();
         let a = ask(&fake, "POST", "/whep/gate", &all, OFFER).await;
@@ -236,10 +194,7 @@ async fn row18_basic_bearer_and_query_are_all_good() {
         ("/whep/gate?token=s3cret", None),
         ("/whep/gate?jwt=bob:s3cret", None),
         ("/gate/whep?user=bob&pass=s3cret", None),
-        (
-            "/gate/whep?token=s3cret",
-            Some(("authorization", "Basic b3RoZXI6eA==")),
-        ),
+        ("/gate/whep?token=s3cret", Some(("authorization", "Basic b3RoZXI6eA=="))),
     ] {
         let headers: Vec<_> = header.into_iter().chain([SDP]).collect();
         let a = ask(&closed(), "POST", uri, &headers, OFFER).await;
@@ -262,32 +217,18 @@ async fn row18_known_but_not_permitted_is_403_that_names_the_action() {
 
 #[actix_web::test]
 async fn row20_cross_origin_headers_are_on_every_answer_and_never_allow_cookies() {
-    for (method, body, status) in [
-        ("POST", OFFER, 201),
-        ("POST", "x", 400),
-        ("PUT", "", 405),
-        ("OPTIONS", "", 204),
-    ] {
+    for (method, body, status) in [("POST", OFFER, 201), ("POST", "x", 400), ("PUT", "", 405), ("OPTIONS", "", 204)] {
         let a = ask(&open(), method, "/whep/gate", &[SDP, ORIGIN], body).await;
         assert_eq!(a.status.as_u16(), status);
         assert_eq!(a.header("access-control-allow-origin"), "*");
         for name in ["Location", "ETag", "Link", "Accept-Patch", "Retry-After"] {
-            assert!(
-                a.header("access-control-expose-headers").contains(name),
-                "{name}"
-            );
+            assert!(a.header("access-control-expose-headers").contains(name), "{name}");
         }
         for name in ["OPTIONS", "GET", "HEAD", "POST", "PATCH", "DELETE"] {
-            assert!(
-                a.header("access-control-allow-methods").contains(name),
-                "{name}"
-            );
+            assert!(a.header("access-control-allow-methods").contains(name), "{name}");
         }
         for name in ["Authorization", "Content-Type", "If-Match", "ETag"] {
-            assert!(
-                a.header("access-control-allow-headers").contains(name),
-                "{name}"
-            );
+            assert!(a.header("access-control-allow-headers").contains(name), "{name}");
         }
         assert!(!a.headers.contains_key("access-control-allow-credentials"));
         assert!(!a.headers.contains_key("set-cookie"));
@@ -298,20 +239,14 @@ async fn row20_cross_origin_headers_are_on_every_answer_and_never_allow_cookies(
 async fn row20_only_the_named_origins_and_only_on_whep() {
     let fake = Fake::new(|c| c.webrtc_allow_origins = vec!["https://*.example".into()]);
     let a = ask(&fake, "POST", "/whep/gate", &[SDP, ORIGIN], OFFER).await;
-    assert_eq!(
-        a.header("access-control-allow-origin"),
-        "https://page.example"
-    );
+    assert_eq!(a.header("access-control-allow-origin"), "https://page.example");
     assert_eq!(a.header("vary"), "Origin");
     let other = ("origin", "https://evil.test");
     let a = ask(&fake, "POST", "/whep/gate", &[SDP, other], OFFER).await;
     assert!(!a.headers.contains_key("access-control-allow-origin"));
     for uri in ["/", "/gate", "/healthz", "/assets/x", "/v3/paths/list"] {
         let a = ask(&open(), "GET", uri, &[ORIGIN], "").await;
-        assert!(
-            !a.headers.contains_key("access-control-allow-origin"),
-            "{uri}"
-        );
+        assert!(!a.headers.contains_key("access-control-allow-origin"), "{uri}");
     }
 }
 
@@ -336,14 +271,6 @@ async fn row31_behind_a_trusted_proxy_each_client_has_its_own_limit() {
         c.webrtc_trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()];
     });
     let headers = [SDP, ("x-forwarded-for", "10.1.1.1")];
-    assert_eq!(
-        ask(&fake, "POST", "/whep/gate", &headers, OFFER)
-            .await
-            .status,
-        201
-    );
-    assert_eq!(
-        fake.watched.lock().unwrap()[0].remote,
-        "10.1.1.1:0".parse().unwrap()
-    );
+    assert_eq!(ask(&fake, "POST", "/whep/gate", &headers, OFFER).await.status, 201);
+    assert_eq!(fake.watched.lock().unwrap()[0].remote, "10.1.1.1:0".parse().unwrap());
 }

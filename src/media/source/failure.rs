@@ -58,7 +58,11 @@ impl Failure {
             FailureKind::Unauthorized
         } else if e.matches(gst::ResourceError::NotFound) {
             // rtspsrc says NotFound also for a name that does not resolve or a refused connection.
-            if detail.contains("404") || e.to_string().contains("Not Found") { FailureKind::NotFound } else { FailureKind::Silent }
+            if detail.contains("404") || e.to_string().contains("Not Found") {
+                FailureKind::NotFound
+            } else {
+                FailureKind::Silent
+            }
         } else if detail.contains("403") || detail.contains("401") {
             FailureKind::Unauthorized
         } else if detail.contains("404") {
@@ -106,7 +110,13 @@ mod tests {
 
     #[test]
     fn causes_are_found() {
-        assert_eq!(detail("../gst/rtsp/gstrtspsrc.c(1): f (): /GstPipeline:p:\nFailed to connect. (Generic error)", "Could not open resource for reading and writing."), "Could not open resource for reading and writing (Failed to connect. (Generic error)".to_owned() + ")");
+        assert_eq!(
+            detail(
+                "../gst/rtsp/gstrtspsrc.c(1): f (): /GstPipeline:p:\nFailed to connect. (Generic error)",
+                "Could not open resource for reading and writing."
+            ),
+            "Could not open resource for reading and writing (Failed to connect. (Generic error)".to_owned() + ")"
+        );
         assert_eq!(detail("x.c(1): f ():", "Unauthorized"), "Unauthorized");
         assert_eq!(detail("", "gone."), "gone");
     }

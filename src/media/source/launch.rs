@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use gst::prelude::*;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
-use gst::prelude::*;
 use tokio::sync::mpsc;
 
 use crate::media::codec::{Codec, Kind, Track};
@@ -41,7 +41,9 @@ pub fn complete(line: &str) -> Result<String, Failure> {
             let got = if other.is_empty() { "nothing that camgate can take".into() } else { format!("\"{other}\"") };
             return Err(Failure::new(
                 FailureKind::Template,
-                format!("gst: the line ends in {got}: let it end in H.264, H.265, Opus or G.711 (… ! x264enc tune=zerolatency), or in rtp…pay ! appsink name={VIDEO_SINK} (or {AUDIO_SINK})"),
+                format!(
+                    "gst: the line ends in {got}: let it end in H.264, H.265, Opus or G.711 (… ! x264enc tune=zerolatency), or in rtp…pay ! appsink name={VIDEO_SINK} (or {AUDIO_SINK})"
+                ),
             ));
         }
     };
@@ -66,7 +68,9 @@ fn run(spec: &Spec, line: &str, hub: &Arc<Hub>, events: mpsc::Sender<Event>) -> 
         let Some(codec) = codec_of(&sink) else {
             return Err(Failure::new(
                 FailureKind::Template,
-                format!("the appsink \"{name}\" gets no RTP of H.264, H.265, Opus or G.711: put rtph264pay or its like in front of it"),
+                format!(
+                    "the appsink \"{name}\" gets no RTP of H.264, H.265, Opus or G.711: put rtph264pay or its like in front of it"
+                ),
             ));
         };
         if Some(codec.kind()) != sink::kind_of(name) {
@@ -100,7 +104,12 @@ fn run(spec: &Spec, line: &str, hub: &Arc<Hub>, events: mpsc::Sender<Event>) -> 
 
 /// What the element in front of an appsink will send, from the caps it allows.
 fn codec_of(sink: &gst_app::AppSink) -> Option<Codec> {
-    let caps = sink.static_pad("sink")?.peer()?.query_caps(None);
+    let mut caps = sink.static_pad("sink")?.peer()?.query_caps(None);
+    if caps.is_any() || caps.is_empty() {
+        return None;
+    }
+    // Payloaders that know several names for one thing put the right one first.
+    caps.fixate();
     let s = caps.structure(0)?;
     let name: &str = s.get("encoding-name").ok()?;
     match name {

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use gst::glib;
+use gst::prelude::*;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 use gstreamer_sdp as gst_sdp;
-use gst::glib;
-use gst::prelude::*;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -105,7 +105,10 @@ pub fn build(
         Some(t) if t.branches.is_empty() => {
             return Err(Failure::new(
                 FailureKind::Template,
-                format!("{}: a template for a camera begins with \"rtspsrc name=src\" and has branches on \"src.\"", t.name),
+                format!(
+                    "{}: a template for a camera begins with \"rtspsrc name=src\" and has branches on \"src.\"",
+                    t.name
+                ),
             ));
         }
         Some(t) => t.head.clone(),
@@ -200,10 +203,8 @@ impl Attempt {
             let names: Vec<&str> = streams.iter().filter(|s| s.kind.is_some()).map(|s| s.codec.label()).collect();
             let what = if names.is_empty() { "no video and no audio".to_owned() } else { names.join(", ") };
             self.link.describe(tracks);
-            return self.fail(Failure::new(
-                FailureKind::Unplayable,
-                format!("camera sends {what}: set it to H.264 or H.265"),
-            ));
+            return self
+                .fail(Failure::new(FailureKind::Unplayable, format!("camera sends {what}: set it to H.264 or H.265")));
         }
         let template = match &self.own {
             Some(t) => Ok(t.clone()),
@@ -211,7 +212,8 @@ impl Attempt {
         };
         match template {
             Ok(template) => {
-                *self.playing.lock().unwrap_or_else(PoisonError::into_inner) = Some(Choice { template, streams, selected });
+                *self.playing.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(Choice { template, streams, selected });
                 self.link.describe(tracks);
             }
             Err(e) => self.fail(e.into()),
@@ -235,7 +237,13 @@ impl Attempt {
         }
     }
 
-    fn add_branch(&self, pipeline: &gst::Pipeline, pad: &gst::Pad, branch: &template::Branch, choice: &Choice) -> Result<(), Failure> {
+    fn add_branch(
+        &self,
+        pipeline: &gst::Pipeline,
+        pad: &gst::Pad,
+        branch: &template::Branch,
+        choice: &Choice,
+    ) -> Result<(), Failure> {
         let internal = |e: &dyn std::fmt::Display| Failure::new(FailureKind::Internal, e.to_string());
         let bin = branch.instantiate(&choice.template.name)?;
         let kind = branch.sink();

@@ -12,41 +12,19 @@ fn transport() -> Transport {
         ice_ufrag: "ours".into(),
         ice_pwd: "ourpasswordourpassword".into(),
         fingerprint_sha256: OURS.into(),
-        candidates: vec![
-            CANDIDATE.into(),
-            "2 1 udp 1 192.0.2.9 30000 typ host".into(),
-        ],
+        candidates: vec![CANDIDATE.into(), "2 1 udp 1 192.0.2.9 30000 typ host".into()],
         end_of_candidates: true,
     }
 }
 
 fn tracks() -> Vec<Track> {
-    [
-        Codec::H264 {
-            profile_level_id: [0x64, 0, 0x28],
-        },
-        Codec::Opus { channels: 2 },
-    ]
-    .map(|codec| Track {
-        codec,
-        width: None,
-        height: None,
-        fps: None,
-    })
-    .to_vec()
+    [Codec::H264 { profile_level_id: [0x64, 0, 0x28] }, Codec::Opus { channels: 2 }]
+        .map(|codec| Track { codec, width: None, height: None, fps: None })
+        .to_vec()
 }
 
 fn streams() -> [StreamIds; 2] {
-    [
-        StreamIds {
-            ssrc: 1111,
-            rtx_ssrc: Some(2222),
-        },
-        StreamIds {
-            ssrc: 3333,
-            rtx_ssrc: Some(4444),
-        },
-    ]
+    [StreamIds { ssrc: 1111, rtx_ssrc: Some(2222) }, StreamIds { ssrc: 3333, rtx_ssrc: Some(4444) }]
 }
 
 fn answer_to(text: &str) -> String {
@@ -116,10 +94,7 @@ a=msid:camgate audio
 a=ssrc:3333 cname:cn
 a=ssrc:3333 msid:camgate audio
 ";
-    assert_eq!(
-        answer_to(captured("chromium-whep")),
-        expected.replace("OURS", OURS).replace('\n', "\r\n")
-    );
+    assert_eq!(answer_to(captured("chromium-whep")), expected.replace("OURS", OURS).replace('\n', "\r\n"));
 }
 
 /// Rows 4, 5, 7 and 8 for every captured viewer.
@@ -144,12 +119,8 @@ fn rows_4_5_7_8_hold_for_every_viewer() {
             }
         }
         let parsed = offer::parse(&answer).unwrap_or_else(|e| panic!("{name}: {e}\n{answer}"));
-        let sent: Vec<_> = parsed
-            .sections
-            .iter()
-            .filter(|s| s.direction == Direction::SendOnly)
-            .map(|s| s.mid.clone())
-            .collect();
+        let sent: Vec<_> =
+            parsed.sections.iter().filter(|s| s.direction == Direction::SendOnly).map(|s| s.mid.clone()).collect();
         assert_eq!(parsed.bundle, sent, "{name}");
         assert_eq!(parsed.trickle, *name != "mediamtx-whep-source");
     }
@@ -159,17 +130,16 @@ fn rows_4_5_7_8_hold_for_every_viewer() {
 fn rejected_sections_have_port_0_and_stay_out_of_the_bundle() {
     let answer = answer_to(captured("mediamtx-reader-js"));
     assert!(answer.contains("a=group:BUNDLE 0 1\r\n"));
-    assert!(answer.ends_with("m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:2\r\na=inactive\r\n"));
+    assert!(answer.ends_with(
+        "m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:2\r\na=inactive\r\n"
+    ));
     // The first section is rejected: the candidates move to the second one.
     let offer = offer::parse(captured("whip-whep-client")).unwrap();
     let plan = negotiate(&offer, &tracks()[..1]).unwrap();
     let answer = write(&offer, &plan, &transport(), &streams(), 1, "cn");
     assert!(answer.contains("a=group:BUNDLE 1\r\n"));
     let sections = split(&answer);
-    assert!(
-        sections[0].starts_with("m=audio 0 UDP/TLS/RTP/SAVPF 111\r\n")
-            && !sections[0].contains(CANDIDATE)
-    );
+    assert!(sections[0].starts_with("m=audio 0 UDP/TLS/RTP/SAVPF 111\r\n") && !sections[0].contains(CANDIDATE));
     assert!(sections[1].contains(CANDIDATE) && sections[1].contains("a=ssrc:1111 "));
 }
 
@@ -177,24 +147,18 @@ fn rejected_sections_have_port_0_and_stay_out_of_the_bundle() {
 fn gstreamer_gets_port_9_for_its_bundle_only_section() {
     let answer = answer_to(captured("gstreamer-whepsrc"));
     assert!(
-        answer.contains("m=audio 9 UDP/TLS/RTP/SAVPF 96\r\n")
-            && answer.contains("m=video 9 UDP/TLS/RTP/SAVPF 103\r\n")
+        answer.contains("m=audio 9 UDP/TLS/RTP/SAVPF 96\r\n") && answer.contains("m=video 9 UDP/TLS/RTP/SAVPF 103\r\n")
     );
     assert!(answer.contains("a=rtpmap:96 OPUS/48000\r\n") && !answer.contains("a=fmtp:103"));
-    assert!(
-        !answer.contains("FID") && !answer.contains("2222"),
-        "RTX was not offered"
-    );
+    assert!(!answer.contains("FID") && !answer.contains("2222"), "RTX was not offered");
 }
 
 #[test]
 fn the_dtls_role_is_what_the_client_leaves_us() {
     let base = captured("chromium-whep");
-    for (offered, answered, engine) in [
-        ("actpass", "passive", "active"),
-        ("active", "passive", "active"),
-        ("passive", "active", "passive"),
-    ] {
+    for (offered, answered, engine) in
+        [("actpass", "passive", "active"), ("active", "passive", "active"), ("passive", "active", "passive")]
+    {
         let text = base.replace("a=setup:actpass", &format!("a=setup:{offered}"));
         assert!(answer_to(&text).contains(&format!("a=setup:{answered}\r\n")));
         let offer = offer::parse(&text).unwrap();
@@ -207,15 +171,7 @@ fn the_dtls_role_is_what_the_client_leaves_us() {
 fn a_client_without_bundle_and_mid_gets_neither() {
     let text = video(&[(96, "H264/90000", "packetization-mode=1")]).replace("a=mid:0\r\n", "");
     let answer = answer_to(&text);
-    for absent in [
-        "BUNDLE",
-        "a=mid",
-        "rtcp-mux-only",
-        "rtcp-rsize",
-        "ice-options",
-        "extmap",
-        "rtcp-fb",
-    ] {
+    for absent in ["BUNDLE", "a=mid", "rtcp-mux-only", "rtcp-rsize", "ice-options", "extmap", "rtcp-fb"] {
         assert!(!answer.contains(absent), "{absent}\n{answer}");
     }
     assert!(answer.contains("a=rtcp-mux\r\n") && answer.contains(CANDIDATE));
@@ -232,27 +188,9 @@ fn a_bundle_that_another_section_tags_has_the_candidates_there_too() {
 fn missing_streams_and_pending_candidates_leave_valid_answers() {
     let offer = offer::parse(captured("chromium-whep")).unwrap();
     let plan = negotiate(&offer, &tracks()).unwrap();
-    let none = Transport {
-        candidates: vec![],
-        end_of_candidates: false,
-        ..transport()
-    };
-    let answer = write(
-        &offer,
-        &plan,
-        &none,
-        &[StreamIds {
-            ssrc: 5,
-            rtx_ssrc: None,
-        }],
-        1,
-        "cn",
-    );
-    assert!(
-        !answer.contains("end-of-candidates")
-            && !answer.contains("a=candidate")
-            && !answer.contains("FID")
-    );
+    let none = Transport { candidates: vec![], end_of_candidates: false, ..transport() };
+    let answer = write(&offer, &plan, &none, &[StreamIds { ssrc: 5, rtx_ssrc: None }], 1, "cn");
+    assert!(!answer.contains("end-of-candidates") && !answer.contains("a=candidate") && !answer.contains("FID"));
     assert!(answer.contains("a=ssrc:5 cname:cn") && offer::parse(&answer).is_ok());
     assert!(!format!("{none:?}").contains("ourpassword"));
 }
@@ -305,28 +243,15 @@ fn the_engine_gets_usable_candidates_once() {
         let offer = offer::parse(text).unwrap();
         let plan = negotiate(&offer, tracks).unwrap();
         let again = offer::parse(&engine_offer(&offer, &plan)).unwrap();
-        again
-            .sections
-            .iter()
-            .map(|s| s.candidates.iter().map(|c| c.port).collect::<Vec<_>>())
-            .collect::<Vec<_>>()
+        again.sections.iter().map(|s| s.candidates.iter().map(|c| c.port).collect::<Vec<_>>()).collect::<Vec<_>>()
     };
-    assert_eq!(
-        engine(captured("chromium-whep"), &tracks()),
-        [vec![55343, 36041], vec![]]
-    );
+    assert_eq!(engine(captured("chromium-whep"), &tracks()), [vec![55343, 36041], vec![]]);
     let mdns = captured("chromium-whep").replace("192.0.2.2 55343 typ", "1f2e-3d.local 55343 typ");
     assert_eq!(engine(&mdns, &tracks()), [vec![36041], vec![]]);
     // The audio section with the candidates is rejected; they serve the bundle.
-    assert_eq!(
-        engine(captured("gstreamer-whepsrc"), &tracks()[..1]),
-        [vec![58569, 53532, 38438]]
-    );
+    assert_eq!(engine(captured("gstreamer-whepsrc"), &tracks()[..1]), [vec![58569, 53532, 38438]]);
     // The second section's own candidates, not those of the rejected first one.
-    assert_eq!(
-        engine(captured("chromium-whep"), &tracks()[1..]),
-        [vec![42991, 34940]]
-    );
+    assert_eq!(engine(captured("chromium-whep"), &tracks()[1..]), [vec![42991, 34940]]);
 }
 
 proptest! {

@@ -9,43 +9,27 @@ fn ok(text: &str) -> Candidate {
 fn a_chromium_host_candidate() {
     let c = ok("929129244 1 udp 2122194687 192.0.2.2 55343 typ host generation 0 network-id 1");
     assert_eq!(c.foundation, "929129244");
-    assert_eq!(
-        (c.component, c.protocol, c.priority, c.port),
-        (1, Protocol::Udp, 2122194687, 55343)
-    );
+    assert_eq!((c.component, c.protocol, c.priority, c.port), (1, Protocol::Udp, 2122194687, 55343));
     assert_eq!(c.address, Address::Ip("192.0.2.2".parse().unwrap()));
     assert!(c.usable());
-    assert_eq!(
-        c.to_string(),
-        "929129244 1 udp 2122194687 192.0.2.2 55343 typ host"
-    );
+    assert_eq!(c.to_string(), "929129244 1 udp 2122194687 192.0.2.2 55343 typ host");
 }
 
 #[test]
 fn prefixes_case_and_blanks_do_not_matter() {
-    for text in [
-        "a=candidate:1 1 UDP 1 ::1 2 typ host",
-        "candidate:1 1 udp 1 ::1 2 typ host",
-        "1  1 udp 1 ::1 2 typ host ",
-    ] {
+    for text in
+        ["a=candidate:1 1 UDP 1 ::1 2 typ host", "candidate:1 1 udp 1 ::1 2 typ host", "1  1 udp 1 ::1 2 typ host "]
+    {
         assert_eq!(ok(text).to_string(), "1 1 udp 1 ::1 2 typ host");
     }
 }
 
 #[test]
 fn reflexive_and_relayed_ones_keep_what_they_stand_for() {
-    let c = ok(
-        "1 1 udp 1685987071 203.0.113.9 6000 typ srflx raddr 10.0.0.2 rport 5000 generation 0 ufrag abcd",
-    );
-    assert_eq!(
-        c.related,
-        Some((Address::Ip("10.0.0.2".parse().unwrap()), 5000))
-    );
+    let c = ok("1 1 udp 1685987071 203.0.113.9 6000 typ srflx raddr 10.0.0.2 rport 5000 generation 0 ufrag abcd");
+    assert_eq!(c.related, Some((Address::Ip("10.0.0.2".parse().unwrap()), 5000)));
     assert_eq!(c.ufrag.as_deref(), Some("abcd"));
-    assert_eq!(
-        c.to_string(),
-        "1 1 udp 1685987071 203.0.113.9 6000 typ srflx raddr 10.0.0.2 rport 5000 ufrag abcd"
-    );
+    assert_eq!(c.to_string(), "1 1 udp 1685987071 203.0.113.9 6000 typ srflx raddr 10.0.0.2 rport 5000 ufrag abcd");
 }
 
 #[test]
@@ -64,10 +48,7 @@ fn what_cannot_be_sent_to_parses_and_is_not_usable() {
     ] {
         assert!(!ok(text).usable(), "{text}");
     }
-    for text in [
-        "1 1 udp 1 127.0.0.1 5000 typ host",
-        "1 1 udp 1 192.0.2.1 5000 typ tomorrow",
-    ] {
+    for text in ["1 1 udp 1 127.0.0.1 5000 typ host", "1 1 udp 1 192.0.2.1 5000 typ tomorrow"] {
         assert!(ok(text).usable(), "{text}");
     }
 }
@@ -91,14 +72,8 @@ fn malformed_ones_say_what_is_wrong() {
         ("1 1 u/p 1 192.0.2.1 5000 typ host", "transport"),
         ("1 1 udp 1 192.0.2.1 5000 typ a:b", "type"),
         ("1;2 1 udp 1 192.0.2.1 5000 typ host", "foundation"),
-        (
-            "1 1 udp 1 192.0.2.1 5000 typ srflx raddr / rport 1",
-            "raddr",
-        ),
-        (
-            "1 1 udp 1 192.0.2.1 5000 typ srflx raddr ::1 rport x",
-            "rport",
-        ),
+        ("1 1 udp 1 192.0.2.1 5000 typ srflx raddr / rport 1", "raddr"),
+        ("1 1 udp 1 192.0.2.1 5000 typ srflx raddr ::1 rport x", "rport"),
         ("1 1 udp 1 192.0.2.1 5000 typ host tcptype a:b", "tcptype"),
         ("1 1 udp 1 192.0.2.1 5000 typ host ufrag a:b", "ufrag"),
         ("1 1 udp 1 192.0.2.1 5000 typ host\r\na=x:y", "ASCII"),
@@ -106,13 +81,7 @@ fn malformed_ones_say_what_is_wrong() {
         let e = Candidate::parse(text).expect_err(text);
         assert!(e.contains(what), "{text}: {e}");
     }
-    assert!(
-        Candidate::parse(&format!(
-            "1 1 udp 1 192.0.2.1 5000 typ host x {}",
-            "y".repeat(1024)
-        ))
-        .is_err()
-    );
+    assert!(Candidate::parse(&format!("1 1 udp 1 192.0.2.1 5000 typ host x {}", "y".repeat(1024))).is_err());
 }
 
 #[test]
@@ -121,20 +90,11 @@ fn another_address_is_another_base_and_comes_after_the_real_one() {
     let a = real.with_address("203.0.113.9".parse().unwrap());
     let b = real.with_address("2001:db8::9".parse().unwrap());
     assert_eq!((a.port, a.typ.as_str(), a.component), (5000, "host", 1));
-    assert_eq!(
-        a,
-        real.with_address("203.0.113.9".parse().unwrap()),
-        "stable"
-    );
+    assert_eq!(a, real.with_address("203.0.113.9".parse().unwrap()), "stable");
     assert!(a.foundation != real.foundation && a.foundation != b.foundation);
     assert!(a.priority < real.priority);
     assert_eq!(ok(&a.to_string()), a);
-    assert_eq!(
-        ok("1 1 udp 0 10.0.0.2 5000 typ host")
-            .with_address("::1".parse().unwrap())
-            .priority,
-        1
-    );
+    assert_eq!(ok("1 1 udp 0 10.0.0.2 5000 typ host").with_address("::1".parse().unwrap()).priority, 1);
 }
 
 proptest! {

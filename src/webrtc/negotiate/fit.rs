@@ -17,25 +17,18 @@ pub(super) struct Fit {
 /// How well `offered` fits, or `None` where it is another codec, or a form of
 /// it that we cannot send.
 pub(super) fn fit(ours: &Codec, offered: &OfferedCodec) -> Option<Fit> {
-    let same = offered.name.eq_ignore_ascii_case(ours.encoding_name())
-        && offered.clock_rate == ours.clock_rate();
+    let same = offered.name.eq_ignore_ascii_case(ours.encoding_name()) && offered.clock_rate == ours.clock_rate();
     if !same {
         return None;
     }
     match ours {
         Codec::H264 { profile_level_id } => h264(*profile_level_id, offered),
-        Codec::H265 {
-            profile_id,
-            tier_flag,
-            level_id,
-        } => h265(*profile_id, *tier_flag, *level_id, offered),
+        Codec::H265 { profile_id, tier_flag, level_id } => h265(*profile_id, *tier_flag, *level_id, offered),
         Codec::Opus { channels } => opus(*channels, offered),
         // Stereo G.711 (PCMU/8000/2) is another stream than ours.
-        Codec::Pcmu | Codec::Pcma => (offered.channels == 1).then(|| Fit {
-            distance: 0,
-            loose: false,
-            fmtp: String::new(),
-        }),
+        Codec::Pcmu | Codec::Pcma => {
+            (offered.channels == 1).then(|| Fit { distance: 0, loose: false, fmtp: String::new() })
+        }
         Codec::Other { .. } => None,
     }
 }
@@ -102,15 +95,9 @@ fn h264(ours: [u8; 3], offered: &OfferedCodec) -> Option<Fit> {
     let plid = offered.param("profile-level-id").map(profile_level_id);
     let (mut distance, loose) = match plid {
         // 42 00 10 on paper; in truth a client that takes whatever comes.
-        None => (
-            50,
-            Profile::of(ours[0], ours[1]).is_none_or(|p| p > Profile::Baseline),
-        ),
+        None => (50, Profile::of(ours[0], ours[1]).is_none_or(|p| p > Profile::Baseline)),
         Some(None) => return None,
-        Some(Some(theirs)) => match (
-            Profile::of(ours[0], ours[1]),
-            Profile::of(theirs[0], theirs[1]),
-        ) {
+        Some(Some(theirs)) => match (Profile::of(ours[0], ours[1]), Profile::of(theirs[0], theirs[1])) {
             (Some(a), Some(b)) if a == b => (0, false),
             (Some(a), Some(b)) if a.sibling(b) => (1, b < a),
             (Some(a), Some(b)) if b > a => (10 + (b as u32 - a as u32), false),
@@ -122,11 +109,7 @@ fn h264(ours: [u8; 3], offered: &OfferedCodec) -> Option<Fit> {
     if !stated {
         distance += 1000;
     }
-    Some(Fit {
-        distance,
-        loose,
-        fmtp: h264_answer(ours, plid.flatten(), offered),
-    })
+    Some(Fit { distance, loose, fmtp: h264_answer(ours, plid.flatten(), offered) })
 }
 
 /// The three parameters that an answer shares with its offer, in the order that
@@ -147,11 +130,7 @@ fn h264_answer(ours: [u8; 3], theirs: Option<[u8; 3]>, offered: &OfferedCodec) -
     }
     if let Some([idc, iop, level]) = theirs {
         // Level 11 together with the constraint flags may mean 1b: not touched.
-        let level = if asymmetry && ours[2] > 11 {
-            ours[2]
-        } else {
-            level
-        };
+        let level = if asymmetry && ours[2] > 11 { ours[2] } else { level };
         params.push(format!("profile-level-id={idc:02x}{iop:02x}{level:02x}"));
     }
     params.join(";")
@@ -159,10 +138,7 @@ fn h264_answer(ours: [u8; 3], theirs: Option<[u8; 3]>, offered: &OfferedCodec) -
 
 fn profile_level_id(text: &str) -> Option<[u8; 3]> {
     let hex = text.len() == 6 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let [_, a, b, c] = hex
-        .then(|| u32::from_str_radix(text, 16).ok())
-        .flatten()?
-        .to_be_bytes();
+    let [_, a, b, c] = hex.then(|| u32::from_str_radix(text, 16).ok()).flatten()?.to_be_bytes();
     Some([a, b, c])
 }
 
@@ -171,10 +147,7 @@ fn profile_level_id(text: &str) -> Option<[u8; 3]> {
 /// a 10-bit picture.
 fn h265(profile: u8, tier: u8, level: u8, offered: &OfferedCodec) -> Option<Fit> {
     // Several RTP streams for one picture (MRST, MRMT) are not what we send.
-    if offered
-        .param("tx-mode")
-        .is_some_and(|m| !m.eq_ignore_ascii_case("SRST"))
-    {
+    if offered.param("tx-mode").is_some_and(|m| !m.eq_ignore_ascii_case("SRST")) {
         return None;
     }
     if number(offered, "profile-space")?.unwrap_or(0) != 0 {
@@ -197,20 +170,12 @@ fn h265(profile: u8, tier: u8, level: u8, offered: &OfferedCodec) -> Option<Fit>
     }
     // Symmetric parameters, and a level that must not exceed the offered one
     // (RFC 7798 §7.2.2): all as offered.
-    Some(Fit {
-        distance,
-        loose,
-        fmtp: echo(offered, &["level-id", "profile-id", "tier-flag", "tx-mode"]),
-    })
+    Some(Fit { distance, loose, fmtp: echo(offered, &["level-id", "profile-id", "tier-flag", "tx-mode"]) })
 }
 
 /// A small number among the parameters; the outer `None` for one that is none.
 fn number(offered: &OfferedCodec, name: &str) -> Option<Option<u8>> {
-    offered
-        .param(name)
-        .map(|v| v.parse::<u8>())
-        .transpose()
-        .ok()
+    offered.param(name).map(|v| v.parse::<u8>()).transpose().ok()
 }
 
 /// RFC 7587. In RTP it is always 48000/2; GStreamer leaves the 2 out.
@@ -226,17 +191,12 @@ fn opus(channels: u8, offered: &OfferedCodec) -> Option<Fit> {
         fmtp.push_str(if fmtp.is_empty() { "" } else { ";" });
         fmtp.push_str("stereo=1;sprop-stereo=1");
     }
-    Some(Fit {
-        distance: u32::from(stereo != (channels == 2)),
-        loose: false,
-        fmtp,
-    })
+    Some(Fit { distance: u32::from(stereo != (channels == 2)), loose: false, fmtp })
 }
 
 /// Those of the offered parameters, if their values are plain, in the offer's order.
 fn echo(offered: &OfferedCodec, names: &[&str]) -> String {
-    let plain =
-        |v: &str| !v.is_empty() && v.len() <= 16 && v.bytes().all(|b| b.is_ascii_alphanumeric());
+    let plain = |v: &str| !v.is_empty() && v.len() <= 16 && v.bytes().all(|b| b.is_ascii_alphanumeric());
     offered
         .fmtp
         .iter()

@@ -19,11 +19,7 @@ pub(super) fn nothing(offer: &Offer, tracks: &[Track]) -> Error {
             "The offer has no video or audio section that is switched on; offer at least one with a=recvonly.",
         );
     }
-    let receiving: Vec<&Section> = media
-        .iter()
-        .copied()
-        .filter(|s| s.direction.receives())
-        .collect();
+    let receiving: Vec<&Section> = media.iter().copied().filter(|s| s.direction.receives()).collect();
     if receiving.is_empty() {
         return Error::new(
             Status::BadRequest,
@@ -37,30 +33,19 @@ pub(super) fn nothing(offer: &Offer, tracks: &[Track]) -> Error {
         ));
     }
     if receiving.iter().all(|s| !s.rtcp_mux) {
-        return unprocessable(
-            "The offer lacks a=rtcp-mux, and camgate uses one port for RTP and RTCP.",
-        );
+        return unprocessable("The offer lacks a=rtcp-mux, and camgate uses one port for RTP and RTCP.");
     }
     if tracks.is_empty() {
         return unprocessable("The path has no track yet.");
     }
     let has = list(tracks.iter().map(|t| label(&t.codec)));
     if tracks.iter().all(|t| !t.codec.playable()) {
-        return unprocessable(format!(
-            "The path has {has}, which is not playable over WebRTC yet."
-        ));
+        return unprocessable(format!("The path has {has}, which is not playable over WebRTC yet."));
     }
-    let offered = list(
-        receiving
-            .iter()
-            .flat_map(|s| s.codecs.iter().map(|c| &c.name))
-            .filter(|n| !auxiliary(n))
-            .cloned(),
-    );
+    let offered =
+        list(receiving.iter().flat_map(|s| s.codecs.iter().map(|c| &c.name)).filter(|n| !auxiliary(n)).cloned());
     let advice = advice(tracks, &receiving);
-    unprocessable(format!(
-        "The path has {has}, and the client offers to receive {offered}. {advice}"
-    ))
+    unprocessable(format!("The path has {has}, and the client offers to receive {offered}. {advice}"))
 }
 
 fn unprocessable(message: impl Into<String>) -> Error {
@@ -69,19 +54,11 @@ fn unprocessable(message: impl Into<String>) -> Error {
 
 /// What to change, for the cases that people meet.
 fn advice(tracks: &[Track], receiving: &[&Section]) -> &'static str {
-    let offers = |name: &str| {
-        receiving
-            .iter()
-            .any(|s| s.codecs.iter().any(|c| c.name.eq_ignore_ascii_case(name)))
-    };
+    let offers = |name: &str| receiving.iter().any(|s| s.codecs.iter().any(|c| c.name.eq_ignore_ascii_case(name)));
     let wants = |kind| receiving.iter().any(|s| s.kind == kind);
-    let video = tracks
-        .iter()
-        .find(|t| t.codec.kind() == Kind::Video && t.codec.playable());
+    let video = tracks.iter().find(|t| t.codec.kind() == Kind::Video && t.codec.playable());
     match video.map(|t| &t.codec) {
-        _ if !wants(SectionKind::Video) => {
-            "Offer to receive video too, or audio in the codec of the path."
-        }
+        _ if !wants(SectionKind::Video) => "Offer to receive video too, or audio in the codec of the path.",
         Some(Codec::H265 { .. }) if !offers("H265") => {
             "This viewer has no H.265 over WebRTC: use one that has, or set the camera to H.264."
         }
@@ -102,19 +79,13 @@ fn label(codec: &Codec) -> String {
         Codec::H265 { .. } => "H.265".into(),
         Codec::Opus { .. } => "Opus".into(),
         Codec::Pcmu | Codec::Pcma => codec.encoding_name().into(),
-        Codec::Other { name, .. } => name
-            .chars()
-            .filter(char::is_ascii_graphic)
-            .take(32)
-            .collect(),
+        Codec::Other { name, .. } => name.chars().filter(char::is_ascii_graphic).take(32).collect(),
     }
 }
 
 /// Formats that carry no picture and no sound of their own.
 fn auxiliary(name: &str) -> bool {
-    ["red", "ulpfec", "flexfec-03", "CN", "telephone-event"]
-        .iter()
-        .any(|a| name.eq_ignore_ascii_case(a))
+    ["red", "ulpfec", "flexfec-03", "CN", "telephone-event"].iter().any(|a| name.eq_ignore_ascii_case(a))
 }
 
 /// `a, b and c`, each once, "nothing" for none.

@@ -4,34 +4,20 @@ use crate::webrtc::offer::{self, Offer};
 use proptest::prelude::*;
 
 fn track(codec: Codec) -> Track {
-    Track {
-        codec,
-        width: None,
-        height: None,
-        fps: None,
-    }
+    Track { codec, width: None, height: None, fps: None }
 }
 fn h264(plid: u32) -> Track {
     let [_, a, b, c] = plid.to_be_bytes();
-    track(Codec::H264 {
-        profile_level_id: [a, b, c],
-    })
+    track(Codec::H264 { profile_level_id: [a, b, c] })
 }
 fn h265(profile_id: u8, tier_flag: u8, level_id: u8) -> Track {
-    track(Codec::H265 {
-        profile_id,
-        tier_flag,
-        level_id,
-    })
+    track(Codec::H265 { profile_id, tier_flag, level_id })
 }
 fn opus(channels: u8) -> Track {
     track(Codec::Opus { channels })
 }
 fn aac() -> Track {
-    track(Codec::Other {
-        kind: Kind::Audio,
-        name: "AAC".into(),
-    })
+    track(Codec::Other { kind: Kind::Audio, name: "AAC".into() })
 }
 fn parse(text: &str) -> Offer {
     offer::parse(text).unwrap_or_else(|e| panic!("{e}\n{text}"))
@@ -67,20 +53,11 @@ fn captured_viewers_and_h264() {
         (0x640c33, 41, false, "f40033"),
         (0x6e0028, 41, false, "f40028"),
     ];
-    for name in [
-        "chromium-whep",
-        "chromium-whep-trickle",
-        "mediamtx-reader-js",
-        "whip-whep-client",
-    ] {
+    for name in ["chromium-whep", "chromium-whep-trickle", "mediamtx-reader-js", "whip-whep-client"] {
         for (ours, pt, loose, plid) in chromium {
             let plan = plan(captured(name), &[h264(ours)]);
             let s = sent(&plan, Kind::Video).unwrap();
-            assert_eq!(
-                (s.pt, s.loose, s.rtx_pt),
-                (pt, loose, Some(pt + 1)),
-                "{name} {ours:06x}"
-            );
+            assert_eq!((s.pt, s.loose, s.rtx_pt), (pt, loose, Some(pt + 1)), "{name} {ours:06x}");
             assert_eq!(
                 s.fmtp,
                 format!(
@@ -93,45 +70,28 @@ fn captured_viewers_and_h264() {
             assert_eq!(s.rtpmap, "H264/90000");
         }
     }
-    for (ours, pt, loose) in [
-        (0x42c01f, 106, false),
-        (0x42001f, 105, false),
-        (0x4d0028, 105, true),
-        (0x640028, 105, true),
-    ] {
+    for (ours, pt, loose) in
+        [(0x42c01f, 106, false), (0x42001f, 105, false), (0x4d0028, 105, true), (0x640028, 105, true)]
+    {
         let plan = plan(captured("mediamtx-whep-source"), &[h264(ours)]);
         let s = sent(&plan, Kind::Video).unwrap();
-        assert_eq!(
-            (s.pt, s.loose, s.rtx_pt, s.fir),
-            (pt, loose, None, false),
-            "{ours:06x}"
-        );
+        assert_eq!((s.pt, s.loose, s.rtx_pt, s.fir), (pt, loose, None, false), "{ours:06x}");
     }
     for ours in [0x42c01f, 0x4d0028, 0x640028] {
         let plan = plan(captured("gstreamer-whepsrc"), &[h264(ours)]);
         let s = sent(&plan, Kind::Video).unwrap();
-        assert_eq!(
-            (s.pt, s.fmtp.as_str(), s.nack, s.pli, s.rtx_pt),
-            (103, "", false, true, None)
-        );
+        assert_eq!((s.pt, s.fmtp.as_str(), s.nack, s.pli, s.rtx_pt), (103, "", false, true, None));
         assert_eq!(s.loose, ours != 0x42c01f);
     }
 }
 
 #[test]
 fn captured_viewers_and_h265() {
-    for name in [
-        "chromium-whep",
-        "chromium-whep-trickle",
-        "mediamtx-reader-js",
-        "whip-whep-client",
-    ] {
+    for name in ["chromium-whep", "chromium-whep-trickle", "mediamtx-reader-js", "whip-whep-client"] {
         let e = refused(captured(name), &[h265(1, 0, 120)]);
         assert_eq!(e.kind.status(), 422, "{name}");
         assert!(
-            e.message
-                .contains("The path has H.265, and the client offers")
-                && e.message.contains("no H.265"),
+            e.message.contains("The path has H.265, and the client offers") && e.message.contains("no H.265"),
             "{e}"
         );
     }
@@ -140,14 +100,8 @@ fn captured_viewers_and_h265() {
     let s = sent(&main, Kind::Video).unwrap();
     assert_eq!((s.pt, s.loose), (104, false));
     assert_eq!(s.fmtp, "level-id=93;profile-id=1;tier-flag=0;tx-mode=SRST");
-    assert_eq!(
-        sent(&plan(source, &[h265(1, 0, 153)]), Kind::Video).map(|s| (s.pt, s.loose)),
-        Some((104, true))
-    );
-    assert_eq!(
-        sent(&plan(source, &[h265(2, 0, 93)]), Kind::Video).map(|s| (s.pt, s.loose)),
-        Some((103, false))
-    );
+    assert_eq!(sent(&plan(source, &[h265(1, 0, 153)]), Kind::Video).map(|s| (s.pt, s.loose)), Some((104, true)));
+    assert_eq!(sent(&plan(source, &[h265(2, 0, 93)]), Kind::Video).map(|s| (s.pt, s.loose)), Some((103, false)));
     assert_eq!(refused(source, &[h265(4, 0, 93)]).kind.status(), 422);
     for profile in [1, 2] {
         let plan = plan(captured("gstreamer-whepsrc"), &[h265(profile, 0, 93)]);
@@ -165,52 +119,25 @@ fn captured_viewers_and_audio() {
         let with = found(&opus(1));
         let s = sent(&with, Kind::Audio).unwrap();
         assert_eq!((s.pt, s.track), (if gst { 96 } else { 111 }, 1), "{name}");
-        assert_eq!(
-            s.fmtp,
-            if gst {
-                ""
-            } else {
-                "minptime=10;useinbandfec=1"
-            },
-            "{name}"
-        );
+        assert_eq!(s.fmtp, if gst { "" } else { "minptime=10;useinbandfec=1" }, "{name}");
         let with = found(&opus(2));
-        assert!(
-            sent(&with, Kind::Audio)
-                .unwrap()
-                .fmtp
-                .ends_with("stereo=1;sprop-stereo=1"),
-            "{name}"
-        );
+        assert!(sent(&with, Kind::Audio).unwrap().fmtp.ends_with("stereo=1;sprop-stereo=1"), "{name}");
         for (codec, pt) in [(Codec::Pcma, 8), (Codec::Pcmu, 0)] {
             let with = found(&track(codec));
-            assert_eq!(
-                sent(&with, Kind::Audio).map(|s| s.pt),
-                (!gst).then_some(pt),
-                "{name}"
-            );
+            assert_eq!(sent(&with, Kind::Audio).map(|s| s.pt), (!gst).then_some(pt), "{name}");
             assert!(sent(&with, Kind::Video).is_some(), "{name}");
         }
         // An audio track that cannot be played never holds the video back.
         let with = found(&aac());
-        assert!(
-            sent(&with, Kind::Audio).is_none() && sent(&with, Kind::Video).is_some(),
-            "{name}"
-        );
+        assert!(sent(&with, Kind::Audio).is_none() && sent(&with, Kind::Video).is_some(), "{name}");
     }
 }
 
 #[test]
 fn sound_alone_is_enough() {
-    let plan = plan(
-        captured("chromium-whep"),
-        &[h265(1, 0, 93), track(Codec::Pcma)],
-    );
+    let plan = plan(captured("chromium-whep"), &[h265(1, 0, 93), track(Codec::Pcma)]);
     assert!(why(&plan, 0).contains("no codec"));
-    assert_eq!(
-        sent(&plan, Kind::Audio).map(|s| (s.pt, s.track)),
-        Some((8, 1))
-    );
+    assert_eq!(sent(&plan, Kind::Audio).map(|s| (s.pt, s.track)), Some((8, 1)));
     let reader = super::tests::plan(captured("mediamtx-reader-js"), &[h264(0x42e01f), opus(2)]);
     assert_eq!(reader.sends().count(), 2);
     assert!(why(&reader, 2).contains("data channels"));
@@ -231,15 +158,7 @@ fn directions_that_can_never_work_are_a_400() {
         let both = captured("chromium-whep").replace("a=recvonly\r\n", direction);
         assert_eq!(plan(&both, &[h264(0x42e01f), opus(2)]).sends().count(), 2);
     }
-    assert_eq!(
-        plan(
-            captured("mediamtx-whip-forward"),
-            &[h264(0x42e01f), track(Codec::Pcmu)]
-        )
-        .sends()
-        .count(),
-        2
-    );
+    assert_eq!(plan(captured("mediamtx-whip-forward"), &[h264(0x42e01f), track(Codec::Pcmu)]).sends().count(), 2);
     // One of two: the other is merely rejected.
     let half = captured("chromium-whep").replacen("a=recvonly", "a=sendonly", 1);
     let plan = plan(&half, &[h264(0x42e01f), opus(2)]);
@@ -248,15 +167,10 @@ fn directions_that_can_never_work_are_a_400() {
 
 #[test]
 fn rtx_needs_nack_and_the_mid_extension_a_small_id() {
-    let text = captured("chromium-whep")
-        .replace("a=rtcp-fb:108 nack\r\n", "")
-        .replace("extmap:9 ", "extmap:15 ");
+    let text = captured("chromium-whep").replace("a=rtcp-fb:108 nack\r\n", "").replace("extmap:9 ", "extmap:15 ");
     let plan = plan(&text, &[h264(0x42e01f)]);
     let s = sent(&plan, Kind::Video).unwrap();
-    assert_eq!(
-        (s.nack, s.pli, s.rtx_pt, s.mid_ext),
-        (false, true, None, None)
-    );
+    assert_eq!((s.nack, s.pli, s.rtx_pt, s.mid_ext), (false, true, None, None));
 }
 
 #[test]
@@ -270,21 +184,13 @@ fn sections_are_rejected_one_by_one() {
         ("UDP/TLS/RTP/SAVPF", "RTP/AVP", "not DTLS-SRTP"),
         ("a=rtcp-mux\r\n", "", "rtcp-mux"),
         ("a=recvonly", "a=inactive", "does not receive"),
-        (
-            "m=audio 42991 UDP/TLS/RTP/SAVPF 111 63 9 0 8 13 110 126",
-            "m=text 9 RTP/AVP 98",
-            "\"text\"",
-        ),
+        ("m=audio 42991 UDP/TLS/RTP/SAVPF 111 63 9 0 8 13 110 126", "m=text 9 RTP/AVP 98", "\"text\""),
     ] {
         let plan = plan(&format!("{video}{}", audio.replacen(from, to, 1)), &tracks);
         assert!(why(&plan, 1).contains(says), "{}", why(&plan, 1));
         assert!(sent(&plan, Kind::Video).is_some());
     }
-    for group in [
-        "a=group:BUNDLE 0",
-        "a=group:BUNDLE 0\r\na=group:BUNDLE 1",
-        "a=group:LS 0 1",
-    ] {
+    for group in ["a=group:BUNDLE 0", "a=group:BUNDLE 0\r\na=group:BUNDLE 1", "a=group:LS 0 1"] {
         let plan = plan(&base.replace("a=group:BUNDLE 0 1", group), &tracks);
         assert!(why(&plan, 1).contains("BUNDLE"), "{group}");
     }
@@ -297,14 +203,8 @@ fn sections_are_rejected_one_by_one() {
 
 #[test]
 fn a_path_with_two_renditions_gives_the_one_that_fits() {
-    let plan = plan(
-        captured("mediamtx-whep-source"),
-        &[h264(0x640028), h265(1, 0, 93)],
-    );
-    assert_eq!(
-        sent(&plan, Kind::Video).map(|s| (s.track, s.loose)),
-        Some((1, false))
-    );
+    let plan = plan(captured("mediamtx-whep-source"), &[h264(0x640028), h265(1, 0, 93)]);
+    assert_eq!(sent(&plan, Kind::Video).map(|s| (s.track, s.loose)), Some((1, false)));
     let plan = super::tests::plan(captured("chromium-whep"), &[h265(1, 0, 93), h264(0x640028)]);
     assert_eq!(sent(&plan, Kind::Video).map(|s| s.track), Some(1));
 }
@@ -319,46 +219,22 @@ fn sentences_for_offers_of_which_nothing_can_be_met() {
             "The path has H.264, and the client offers to receive VP8. This viewer has no H.264",
         ),
         (video_only.clone(), vec![], "no track yet"),
-        (
-            video_only.clone(),
-            vec![aac()],
-            "The path has AAC, which is not playable over WebRTC yet.",
-        ),
+        (video_only.clone(), vec![aac()], "The path has AAC, which is not playable over WebRTC yet."),
         (
             video_only.clone(),
             vec![track(Codec::Pcma), aac()],
             "The path has PCMA and AAC, and the client offers to receive VP8. Offer one",
         ),
-        (
-            video_only.replace("a=rtcp-mux\r\n", ""),
-            vec![h264(0x42e01f)],
-            "rtcp-mux",
-        ),
-        (
-            video_only.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"),
-            vec![h264(0x42e01f)],
-            "not encrypted",
-        ),
-        (
-            video_only.replace("m=video 9", "m=video 0"),
-            vec![h264(0x42e01f)],
-            "no video or audio section",
-        ),
-        (
-            lone("application 9 UDP/DTLS/SCTP webrtc-datachannel", ""),
-            vec![h264(0x42e01f)],
-            "no video or audio section",
-        ),
+        (video_only.replace("a=rtcp-mux\r\n", ""), vec![h264(0x42e01f)], "rtcp-mux"),
+        (video_only.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"), vec![h264(0x42e01f)], "not encrypted"),
+        (video_only.replace("m=video 9", "m=video 0"), vec![h264(0x42e01f)], "no video or audio section"),
+        (lone("application 9 UDP/DTLS/SCTP webrtc-datachannel", ""), vec![h264(0x42e01f)], "no video or audio section"),
         (
             audio(&[(0, "PCMU/8000", "")]),
             vec![h264(0x42e01f), opus(2)],
             "The path has H.264 and Opus, and the client offers to receive PCMU. Offer to receive video too",
         ),
-        (
-            lone("video 9 UDP/TLS/RTP/SAVPF 96", ""),
-            vec![h264(0x42e01f)],
-            "offers to receive nothing.",
-        ),
+        (lone("video 9 UDP/TLS/RTP/SAVPF 96", ""), vec![h264(0x42e01f)], "offers to receive nothing."),
     ] {
         let e = refused(&text, &tracks);
         assert_eq!(e.kind.status(), 422, "{e}");
@@ -369,9 +245,7 @@ fn sentences_for_offers_of_which_nothing_can_be_met() {
 /// Tracks of all sorts.
 pub fn tracks() -> impl Strategy<Value = Vec<Track>> {
     let one = prop_oneof![
-        any::<[u8; 3]>().prop_map(|p| track(Codec::H264 {
-            profile_level_id: p
-        })),
+        any::<[u8; 3]>().prop_map(|p| track(Codec::H264 { profile_level_id: p })),
         prop::sample::select(vec![0x42c01f_u32, 0x4d0028, 0x640028]).prop_map(h264),
         (0..5u8, 0..2u8, any::<u8>()).prop_map(|(p, t, l)| h265(p, t, l)),
         (1..3u8).prop_map(opus),

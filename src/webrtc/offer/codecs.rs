@@ -50,22 +50,14 @@ impl Codecs {
         let (pt, coding) = value.split_once(' ').ok_or_else(bad)?;
         let pt = payload_type(line, pt)?;
         let mut parts = coding.trim().split('/');
-        let name = parts
-            .next()
-            .filter(|n| n.len() <= 64 && sdp::is_token(n))
-            .ok_or_else(bad)?;
+        let name = parts.next().filter(|n| n.len() <= 64 && sdp::is_token(n)).ok_or_else(bad)?;
         let clock = parts
             .next()
             .and_then(|c| c.parse::<u32>().ok())
             .filter(|c| (1..=10_000_000).contains(c))
             .ok_or_else(bad)?;
-        let channels = parts
-            .next()
-            .map_or(Ok(1), |c| c.parse::<u8>().map_err(|_| bad()))?
-            .max(1);
-        self.rtpmap
-            .entry(pt)
-            .or_insert_with(|| (name.into(), clock, channels));
+        let channels = parts.next().map_or(Ok(1), |c| c.parse::<u8>().map_err(|_| bad()))?.max(1);
+        self.rtpmap.entry(pt).or_insert_with(|| (name.into(), clock, channels));
         Ok(())
     }
 
@@ -77,10 +69,7 @@ impl Codecs {
             let (name, value) = param.split_once('=').unwrap_or((param, ""));
             let (name, value) = (name.trim(), value.trim());
             if known.len() == MAX_PER_CODEC {
-                return Err(OfferError::at(
-                    line,
-                    format!("more than {MAX_PER_CODEC} format parameters."),
-                ));
+                return Err(OfferError::at(line, format!("more than {MAX_PER_CODEC} format parameters.")));
             }
             if !known.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) {
                 known.push((name.into(), value.into()));
@@ -91,17 +80,10 @@ impl Codecs {
 
     /// `<pt or *> nack pli`.
     pub(super) fn feedback(&mut self, line: usize, value: &str) -> Result<(), OfferError> {
-        let (pt, kind) = value.split_once(' ').ok_or_else(|| {
-            OfferError::at(
-                line,
-                "an rtcp-fb has a payload type and a kind of feedback.",
-            )
-        })?;
-        let kind = kind
-            .split(' ')
-            .filter(|w| !w.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ");
+        let (pt, kind) = value
+            .split_once(' ')
+            .ok_or_else(|| OfferError::at(line, "an rtcp-fb has a payload type and a kind of feedback."))?;
+        let kind = kind.split(' ').filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
         let list = match pt {
             "*" => &mut self.feedback_all,
             pt => self.feedback.entry(payload_type(line, pt)?).or_default(),
@@ -155,10 +137,7 @@ impl Codecs {
         // An RTX whose apt is missing or names no codec repairs nothing.
         for rtx in repairs {
             let apt = rtx.param("apt").and_then(|apt| apt.parse::<u8>().ok());
-            if let Some(codec) = codecs
-                .iter_mut()
-                .find(|c| Some(c.pt) == apt && c.clock_rate == rtx.clock_rate)
-            {
+            if let Some(codec) = codecs.iter_mut().find(|c| Some(c.pt) == apt && c.clock_rate == rtx.clock_rate) {
                 codec.rtx.get_or_insert(rtx.pt);
             }
         }

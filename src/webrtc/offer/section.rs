@@ -36,17 +36,11 @@ impl Shared {
         match name {
             "ice-ufrag" if sdp::is_ice(value, 4) => self.ufrag = Some(value.into()),
             "ice-ufrag" => {
-                return Err(OfferError::at(
-                    line,
-                    "an ice-ufrag has 4 to 256 letters, digits, \"+\" or \"/\".",
-                ));
+                return Err(OfferError::at(line, "an ice-ufrag has 4 to 256 letters, digits, \"+\" or \"/\"."));
             }
             "ice-pwd" if sdp::is_ice(value, 22) => self.pwd = Some(value.into()),
             "ice-pwd" => {
-                return Err(OfferError::at(
-                    line,
-                    "an ice-pwd has 22 to 256 letters, digits, \"+\" or \"/\".",
-                ));
+                return Err(OfferError::at(line, "an ice-pwd has 22 to 256 letters, digits, \"+\" or \"/\"."));
             }
             "fingerprint" => self.take_fingerprint(line, value)?,
             "setup" => {
@@ -55,10 +49,7 @@ impl Shared {
                     "active" => Setup::Active,
                     "passive" => Setup::Passive,
                     _ => {
-                        return Err(OfferError::at(
-                            line,
-                            "the setup is none of actpass, active and passive.",
-                        ));
+                        return Err(OfferError::at(line, "the setup is none of actpass, active and passive."));
                     }
                 });
             }
@@ -76,20 +67,15 @@ impl Shared {
     /// RFC 8122 §5 allows several, by different hashes: sha-256 is preferred,
     /// as every engine can compare it. MD5 and SHA-1 are not accepted.
     fn take_fingerprint(&mut self, line: usize, value: &str) -> Result<(), OfferError> {
-        let malformed = || {
-            OfferError::at(
-                line,
-                "a fingerprint is a hash name and hexadecimal bytes with colons between.",
-            )
-        };
+        let malformed =
+            || OfferError::at(line, "a fingerprint is a hash name and hexadecimal bytes with colons between.");
         let (algorithm, hex) = value.split_once(' ').ok_or_else(malformed)?;
         if !sdp::is_token(algorithm) {
             return Err(malformed());
         }
         let mut bytes = Vec::with_capacity(64);
         for pair in hex.trim().split(':') {
-            if pair.len() != 2 || bytes.len() == 64 || !pair.bytes().all(|b| b.is_ascii_hexdigit())
-            {
+            if pair.len() != 2 || bytes.len() == 64 || !pair.bytes().all(|b| b.is_ascii_hexdigit()) {
                 return Err(malformed());
             }
             bytes.push(u8::from_str_radix(pair, 16).map_err(|_| malformed())?);
@@ -107,17 +93,10 @@ impl Shared {
         if bytes.len() != length {
             return Err(OfferError::at(
                 line,
-                format!(
-                    "a {algorithm} fingerprint has {length} bytes, this one has {}.",
-                    bytes.len()
-                ),
+                format!("a {algorithm} fingerprint has {length} bytes, this one has {}.", bytes.len()),
             ));
         }
-        if self
-            .fingerprint
-            .as_ref()
-            .is_none_or(|old| length < old.bytes.len())
-        {
+        if self.fingerprint.as_ref().is_none_or(|old| length < old.bytes.len()) {
             self.fingerprint = Some(Fingerprint { algorithm, bytes });
         }
         Ok(())
@@ -127,16 +106,9 @@ impl Shared {
 /// The transport of a section from the levels it inherits from, nearest first.
 /// The error is the end of a sentence.
 pub(super) fn peer(levels: &[&Shared]) -> Result<Peer, OfferError> {
-    let missing =
-        |what: &str| OfferError::bad(format!("has no \"a={what}\", and neither has the session."));
-    let ice_ufrag = levels
-        .iter()
-        .find_map(|l| l.ufrag.clone())
-        .ok_or_else(|| missing("ice-ufrag"))?;
-    let ice_pwd = levels
-        .iter()
-        .find_map(|l| l.pwd.clone())
-        .ok_or_else(|| missing("ice-pwd"))?;
+    let missing = |what: &str| OfferError::bad(format!("has no \"a={what}\", and neither has the session."));
+    let ice_ufrag = levels.iter().find_map(|l| l.ufrag.clone()).ok_or_else(|| missing("ice-ufrag"))?;
+    let ice_pwd = levels.iter().find_map(|l| l.pwd.clone()).ok_or_else(|| missing("ice-pwd"))?;
     let fingerprint = levels.iter().find_map(|l| l.fingerprint.clone()).ok_or_else(|| {
         if levels.iter().any(|l| l.weak_fingerprint) {
             OfferError::impossible("has no fingerprint by sha-256, sha-384 or sha-512, and others are not accepted.")
@@ -144,16 +116,8 @@ pub(super) fn peer(levels: &[&Shared]) -> Result<Peer, OfferError> {
             missing("fingerprint")
         }
     })?;
-    let setup = levels
-        .iter()
-        .find_map(|l| l.setup)
-        .unwrap_or(Setup::ActPass);
-    Ok(Peer {
-        ice_ufrag,
-        ice_pwd,
-        fingerprint,
-        setup,
-    })
+    let setup = levels.iter().find_map(|l| l.setup).unwrap_or(Setup::ActPass);
+    Ok(Peer { ice_ufrag, ice_pwd, fingerprint, setup })
 }
 
 /// Parses one section; the second value is what other sections may inherit.
@@ -166,19 +130,12 @@ pub(super) fn parse(
     if lines.len() > sdp::MAX_SECTION_LINES {
         return Err(OfferError::at(
             head.number,
-            format!(
-                "this section has more than {} lines.",
-                sdp::MAX_SECTION_LINES
-            ),
+            format!("this section has more than {} lines.", sdp::MAX_SECTION_LINES),
         ));
     }
     let mut section = media_line(head)?;
     let rtp = section.protocol.contains("RTP/");
-    let pts = if rtp {
-        codecs::payload_types(head.number, &section.formats)?
-    } else {
-        Vec::new()
-    };
+    let pts = if rtp { codecs::payload_types(head.number, &section.formats)? } else { Vec::new() };
     let mut own = Shared::default();
     let mut codecs = Codecs::default();
     for line in lines {
@@ -197,10 +154,7 @@ pub(super) fn parse(
                 section.mid_offered = true;
             }
             "mid" => {
-                return Err(OfferError::at(
-                    line.number,
-                    "a mid is a token of at most 64 characters.",
-                ));
+                return Err(OfferError::at(line.number, "a mid is a token of at most 64 characters."));
             }
             "bundle-only" => section.bundle_only = true,
             "rtcp-mux" | "rtcp-mux-only" => section.rtcp_mux = true,
@@ -211,15 +165,11 @@ pub(super) fn parse(
                 if section.candidates.len() == limits.candidates {
                     return Err(OfferError::at(
                         line.number,
-                        format!(
-                            "more than {} candidates in this section.",
-                            limits.candidates
-                        ),
+                        format!("more than {} candidates in this section.", limits.candidates),
                     ));
                 }
                 section.candidates.push(
-                    Candidate::parse(value)
-                        .map_err(|e| OfferError::at(line.number, format!("the candidate {e}.")))?,
+                    Candidate::parse(value).map_err(|e| OfferError::at(line.number, format!("the candidate {e}.")))?,
                 );
             }
             "extmap" if rtp => section.extmaps.extend(extmap(line.number, value)?),
@@ -229,10 +179,7 @@ pub(super) fn parse(
             _ => {}
         }
     }
-    section.direction = own
-        .direction
-        .or(session.direction)
-        .unwrap_or(Direction::SendRecv);
+    section.direction = own.direction.or(session.direction).unwrap_or(Direction::SendRecv);
     section.end_of_candidates = own.end_of_candidates || session.end_of_candidates;
     section.codecs = codecs.assemble(&pts);
     Ok((section, own))
@@ -242,10 +189,7 @@ pub(super) fn parse(
 fn media_line(line: Line<'_>) -> Result<Section, OfferError> {
     let bad = |what: &str| OfferError::at(line.number, format!("\"m=\" {what}."));
     let mut words = line.value.split(' ').filter(|w| !w.is_empty());
-    let media = words
-        .next()
-        .filter(|w| w.len() <= 32 && sdp::is_token(w))
-        .ok_or_else(|| bad("has no media type"))?;
+    let media = words.next().filter(|w| w.len() <= 32 && sdp::is_token(w)).ok_or_else(|| bad("has no media type"))?;
     let port = words.next().ok_or_else(|| bad("has no port"))?;
     let port = port.split_once('/').map_or(port, |(first, _)| first);
     let port = Some(port)
@@ -259,9 +203,7 @@ fn media_line(line: Line<'_>) -> Result<Section, OfferError> {
     let mut formats: Vec<String> = Vec::new();
     for word in words {
         if word.len() > 64 || !sdp::is_token(word) {
-            return Err(bad(
-                "has a format that is not a token of at most 64 characters",
-            ));
+            return Err(bad("has a format that is not a token of at most 64 characters"));
         }
         if formats.len() == 256 {
             return Err(bad("has more than 256 formats"));
@@ -307,12 +249,7 @@ fn extmap(line: usize, value: &str) -> Result<Option<(u8, String)>, OfferError> 
         return Err(OfferError::at(line, "an extmap has an id and a URI."));
     };
     let (id, direction) = head.split_once('/').unwrap_or((head, "sendrecv"));
-    let id: u16 = id
-        .parse()
-        .map_err(|_| OfferError::at(line, "the id of an extmap is a number."))?;
+    let id: u16 = id.parse().map_err(|_| OfferError::at(line, "the id of an extmap is a number."))?;
     let wanted = matches!(direction, "sendrecv" | "recvonly") && uri.len() <= 256;
-    Ok(u8::try_from(id)
-        .ok()
-        .filter(|id| *id != 0 && wanted)
-        .map(|id| (id, uri.into())))
+    Ok(u8::try_from(id).ok().filter(|id| *id != 0 && wanted).map(|id| (id, uri.into())))
 }

@@ -17,10 +17,7 @@ fn every_captured_offer_parses_with_either_line_end() {
         assert_eq!(ok(&text.replace("\r\n", "\n")), offer, "{name}");
         assert_eq!(ok(&format!("{text}\r\n\r\n")), offer, "{name}");
         assert!(offer.sections.iter().all(|s| s.peer.is_some()), "{name}");
-        assert!(
-            offer.sections.iter().all(|s| offer.bundle.contains(&s.mid)),
-            "{name}"
-        );
+        assert!(offer.sections.iter().all(|s| offer.bundle.contains(&s.mid)), "{name}");
     }
 }
 
@@ -29,43 +26,26 @@ fn chromium_in_detail() {
     let offer = ok(captured("chromium-whep"));
     assert_eq!(offer.bundle, ["0", "1"]);
     assert!(offer.trickle);
-    let [video, audio] = &offer.sections[..] else {
-        panic!()
-    };
-    assert_eq!(
-        (video.kind, video.port, video.direction),
-        (SectionKind::Video, 55343, Direction::RecvOnly)
-    );
+    let [video, audio] = &offer.sections[..] else { panic!() };
+    assert_eq!((video.kind, video.port, video.direction), (SectionKind::Video, 55343, Direction::RecvOnly));
     assert!(video.rtcp_mux && video.rtcp_rsize && !video.end_of_candidates);
     assert_eq!(video.candidates.len(), 4);
     assert_eq!(video.candidates.iter().filter(|c| c.usable()).count(), 2);
     assert_eq!(video.extmaps.len(), 11);
     assert_eq!(video.codecs.len(), 18, "without the RTX");
     let main = video.codec(116).unwrap();
-    assert_eq!(
-        (main.name.as_str(), main.rtx, main.param("profile-level-id")),
-        ("H264", Some(117), Some("4d001f"))
-    );
-    assert!(
-        main.wants("nack") && main.wants("nack pli") && main.wants("ccm fir") && !main.wants("pli")
-    );
+    assert_eq!((main.name.as_str(), main.rtx, main.param("profile-level-id")), ("H264", Some(117), Some("4d001f")));
+    assert!(main.wants("nack") && main.wants("nack pli") && main.wants("ccm fir") && !main.wants("pli"));
     let peer = video.peer.as_ref().unwrap();
     assert_eq!(
         (peer.ice_ufrag.as_str(), peer.ice_pwd.as_str(), peer.setup),
         ("Aop1", "F2M88Whe/6NVc/V9kGKK/tZs", Setup::ActPass)
     );
     assert_eq!(peer.fingerprint.bytes.len(), 32);
-    assert!(
-        peer.fingerprint
-            .to_string()
-            .starts_with("sha-256 B5:79:1E:3A:6A")
-    );
+    assert!(peer.fingerprint.to_string().starts_with("sha-256 B5:79:1E:3A:6A"));
     let opus = audio.codec(111).unwrap();
     assert_eq!((opus.rtpmap().as_str(), opus.channels), ("opus/48000/2", 2));
-    assert_eq!(
-        audio.codec(63).unwrap().fmtp,
-        [("111/111".to_owned(), String::new())]
-    );
+    assert_eq!(audio.codec(63).unwrap().fmtp, [("111/111".to_owned(), String::new())]);
 }
 
 #[test]
@@ -74,11 +54,7 @@ fn reader_js_has_a_data_channel_and_strange_codecs() {
     let data = &offer.sections[2];
     assert_eq!(
         (data.kind, data.formats[0].as_str(), data.protocol.as_str()),
-        (
-            SectionKind::Application,
-            "webrtc-datachannel",
-            "UDP/DTLS/SCTP"
-        )
+        (SectionKind::Application, "webrtc-datachannel", "UDP/DTLS/SCTP")
     );
     assert!(data.codecs.is_empty() && !data.secure_rtp());
     assert_eq!(offer.sections[1].codec(30).unwrap().rtpmap(), "PCMU/8000/2");
@@ -112,14 +88,8 @@ fn old_obs_keeps_everything_at_session_level() {
     );
     let offer = ok(&text);
     let peer = |i: usize| offer.sections[i].peer.as_ref().unwrap();
-    assert_eq!(
-        (peer(0).setup, peer(0).ice_ufrag.as_str()),
-        (Setup::Active, "abcd")
-    );
-    assert_eq!(
-        (peer(1).setup, peer(1).ice_ufrag.as_str()),
-        (Setup::Active, "efgh")
-    );
+    assert_eq!((peer(0).setup, peer(0).ice_ufrag.as_str()), (Setup::Active, "abcd"));
+    assert_eq!((peer(1).setup, peer(1).ice_ufrag.as_str()), (Setup::Active, "efgh"));
     assert_eq!(offer.sections[0].direction, Direction::RecvOnly);
     assert_eq!(offer.sections[1].direction, Direction::SendOnly);
     assert!(offer.sections.iter().all(|s| s.end_of_candidates));
@@ -129,15 +99,11 @@ fn old_obs_keeps_everything_at_session_level() {
 fn a_bundle_only_section_inherits_from_the_first_of_its_bundle() {
     let second = "m=audio 0 UDP/TLS/RTP/SAVPF 8\r\na=mid:a\r\na=bundle-only\r\n";
     let first = lone("video 9 UDP/TLS/RTP/SAVPF 96", "");
-    let group =
-        |g: &str| first.replacen("m=video", &format!("a=group:BUNDLE {g}\r\nm=video"), 1) + second;
+    let group = |g: &str| first.replacen("m=video", &format!("a=group:BUNDLE {g}\r\nm=video"), 1) + second;
     let offer = ok(&group("0 a"));
     assert_eq!(offer.sections[0].peer, offer.sections[1].peer);
     let e = fails(&group("0"));
-    assert!(
-        e.message.contains("mid \"a\"") && e.message.contains("ice-ufrag"),
-        "{e}"
-    );
+    assert!(e.message.contains("mid \"a\"") && e.message.contains("ice-ufrag"), "{e}");
     // Switched off without bundle-only: nobody needs its transport.
     let offer = ok(&(first.clone() + "m=audio 0 UDP/TLS/RTP/SAVPF 8\r\na=mid:a\r\n"));
     assert!(offer.sections[1].peer.is_none() && !offer.sections[1].enabled());
@@ -147,13 +113,7 @@ fn a_bundle_only_section_inherits_from_the_first_of_its_bundle() {
 fn a_lone_section_may_go_without_a_mid() {
     let text = lone("video 9 UDP/TLS/RTP/SAVPF 96", "").replace("a=mid:0\r\n", "");
     let offer = ok(&text);
-    assert_eq!(
-        (
-            offer.sections[0].mid.as_str(),
-            offer.sections[0].mid_offered
-        ),
-        ("0", false)
-    );
+    assert_eq!((offer.sections[0].mid.as_str(), offer.sections[0].mid_offered), ("0", false));
     assert!(offer.bundle.is_empty());
     let two = format!("{text}m=audio 9 UDP/TLS/RTP/SAVPF 8\r\n{ICE}{FINGERPRINT}a=mid:1\r\n");
     assert!(fails(&two).message.contains("no \"a=mid\""));
@@ -169,18 +129,10 @@ fn payload_types_are_taken_sanely() {
     ));
     let section = &offer.sections[0];
     let names: Vec<_> = section.codecs.iter().map(|c| (c.pt, c.rtpmap())).collect();
-    let expected = [
-        (0, "PCMU/8000"),
-        (8, "PCMA/8000"),
-        (9, "G722/8000"),
-        (96, "opus/48000/2"),
-    ];
+    let expected = [(0, "PCMU/8000"), (8, "PCMA/8000"), (9, "G722/8000"), (96, "opus/48000/2")];
     assert_eq!(names, expected.map(|(pt, map)| (pt, map.to_owned())));
     let opus = section.codec(96).unwrap();
-    assert_eq!(
-        (opus.param("minptime"), opus.param("UseInbandFEC"), opus.rtx),
-        (Some("10"), Some("1"), Some(97))
-    );
+    assert_eq!((opus.param("minptime"), opus.param("UseInbandFEC"), opus.rtx), (Some("10"), Some("1"), Some(97)));
     assert_eq!(opus.feedback, ["nack", "nack pli"]);
     assert_eq!(section.codec(8).unwrap().feedback, ["nack"]);
     assert_eq!(section.formats.len(), 8);
@@ -191,18 +143,8 @@ fn the_strongest_common_fingerprint_counts() {
     let sha512 = format!("a=fingerprint:SHA-512 {}\r\n", vec!["ab"; 64].join(":"));
     let sha1 = format!("a=fingerprint:sha-1 {}\r\n", vec!["ab"; 20].join(":"));
     let base = lone("video 9 UDP/TLS/RTP/SAVPF 96", "");
-    let algorithm = |text: &str| {
-        ok(text).sections[0]
-            .peer
-            .clone()
-            .unwrap()
-            .fingerprint
-            .algorithm
-    };
-    assert_eq!(
-        algorithm(&base.replace(FINGERPRINT, &format!("{sha512}{FINGERPRINT}{sha1}"))),
-        "sha-256"
-    );
+    let algorithm = |text: &str| ok(text).sections[0].peer.clone().unwrap().fingerprint.algorithm;
+    assert_eq!(algorithm(&base.replace(FINGERPRINT, &format!("{sha512}{FINGERPRINT}{sha1}"))), "sha-256");
     assert_eq!(algorithm(&base.replace(FINGERPRINT, &sha512)), "sha-512");
     let e = fails(&base.replace(FINGERPRINT, &sha1));
     assert_eq!(e.kind, OfferErrorKind::Unprocessable);
@@ -215,10 +157,7 @@ fn extmaps_that_are_of_no_use_are_left_out() {
         "video 9 UDP/TLS/RTP/SAVPF 96",
         "a=extmap:1 urn:a\na=extmap:2/recvonly urn:b x y\na=extmap:3/sendonly urn:c\na=extmap:4/inactive urn:d\na=extmap:4096 urn:e\na=extmap:0 urn:f\n",
     ));
-    assert_eq!(
-        offer.sections[0].extmaps,
-        [(1, "urn:a".to_owned()), (2, "urn:b".to_owned())]
-    );
+    assert_eq!(offer.sections[0].extmaps, [(1, "urn:a".to_owned()), (2, "urn:b".to_owned())]);
 }
 
 /// Row 3: each of these is a 400, and says where and why.
@@ -236,11 +175,7 @@ fn malformed_offers_name_the_line() {
         ("s=-", "s", "line 3: is not of the form"),
         ("s=-", "S=-", "line 3: is not of the form"),
         ("s=-", "", "line 3: a blank line"),
-        (
-            "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n",
-            "",
-            "no \"m=\" section",
-        ),
+        ("m=video 9 UDP/TLS/RTP/SAVPF 96\r\n", "", "no \"m=\" section"),
         ("m=video 9 ", "m=video 65536 ", "line 5: \"m=\" has a port"),
         ("m=video 9 ", "m=video -9 ", "port"),
         ("m=video 9 ", "m=video +9 ", "port"),
@@ -261,31 +196,19 @@ fn malformed_offers_name_the_line() {
         ("a=rtpmap:96 H264/90000", "a=rtcp-fb:96", "rtcp-fb"),
         ("a=rtpmap:96 H264/90000", "a=extmap:1", "extmap"),
         ("a=rtpmap:96 H264/90000", "a=extmap:x urn:a", "extmap"),
-        (
-            "a=rtpmap:96 H264/90000",
-            "a=candidate:1 1 udp 1 192.0.2.1 99999 typ host",
-            "the candidate has a port",
-        ),
+        ("a=rtpmap:96 H264/90000", "a=candidate:1 1 udp 1 192.0.2.1 99999 typ host", "the candidate has a port"),
         ("a=mid:0", "a=mid:", "a mid is a token"),
         ("a=mid:0", "a=mid:a b", "a mid is a token"),
         ("a=mid:0", "a=mid:a:b", "a mid is a token"),
         ("a=mid:0", "a=mid:<script>", "a mid is a token"),
         ("a=mid:0", "a=mid:0\r\na=mid:1", "a second mid"),
         ("t=0 0", "t=0 0\r\na=group:BUNDLE 0 7", "mid \"7\""),
-        (
-            "t=0 0",
-            "t=0 0\r\na=group:BUNDLE 0 a/b",
-            "BUNDLE group is not a token",
-        ),
+        ("t=0 0", "t=0 0\r\na=group:BUNDLE 0 a/b", "BUNDLE group is not a token"),
         ("a=ice-ufrag:abcd\r\n", "", "ice-ufrag"),
         ("a=ice-ufrag:abcd", "a=ice-ufrag:abc", "an ice-ufrag has"),
         ("a=ice-ufrag:abcd", "a=ice-ufrag:ab cd", "an ice-ufrag has"),
         ("a=ice-pwd:0123456789abcdefghijkl\r\n", "", "ice-pwd"),
-        (
-            "a=ice-pwd:0123456789abcdefghijkl",
-            "a=ice-pwd:0123456789abcdefghijk",
-            "an ice-pwd has",
-        ),
+        ("a=ice-pwd:0123456789abcdefghijkl", "a=ice-pwd:0123456789abcdefghijk", "an ice-pwd has"),
         (FINGERPRINT, "", "fingerprint"),
         ("sha-256 00:", "sha-256 ", "has 32 bytes, this one has 31"),
         ("sha-256 00:", "sha-256 0g:", "a fingerprint is"),
@@ -299,10 +222,7 @@ fn malformed_offers_name_the_line() {
         let e = fails(&text);
         assert_eq!(e.kind, OfferErrorKind::BadRequest, "{from} → {to}: {e}");
         assert!(e.message.contains(says), "{from} → {to}: {e}");
-        assert!(
-            !e.message.contains("0123456789abc"),
-            "the password is in: {e}"
-        );
+        assert!(!e.message.contains("0123456789abc"), "the password is in: {e}");
     }
     for text in ["", "\r\n", "{\"sdp\":\"\"}", "v=0", "hello"] {
         assert_eq!(fails(text).kind, OfferErrorKind::BadRequest);
@@ -313,39 +233,16 @@ fn malformed_offers_name_the_line() {
 fn everything_is_bounded() {
     let base = lone("video 9 UDP/TLS/RTP/SAVPF 96", "");
     let candidate = "a=candidate:1 1 udp 1 192.0.2.1 5000 typ host\r\n";
-    assert_eq!(
-        ok(&(base.clone() + &candidate.repeat(64))).sections[0]
-            .candidates
-            .len(),
-        64
-    );
+    assert_eq!(ok(&(base.clone() + &candidate.repeat(64))).sections[0].candidates.len(), 64);
+    assert!(fails(&(base.clone() + &candidate.repeat(65))).message.contains("more than 64 candidates"));
+    assert!(fails(&(base.clone() + &"a=x\r\n".repeat(1025))).message.contains("more than 1024 lines"));
+    assert!(fails(&(base.clone() + "a=x:" + &"y".repeat(4096))).message.contains("longer than 4096 bytes"));
     assert!(
-        fails(&(base.clone() + &candidate.repeat(65)))
+        fails(&(base.clone() + &"a=x:yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(1400)))
             .message
-            .contains("more than 64 candidates")
+            .contains("longer than 65536 bytes")
     );
-    assert!(
-        fails(&(base.clone() + &"a=x\r\n".repeat(1025)))
-            .message
-            .contains("more than 1024 lines")
-    );
-    assert!(
-        fails(&(base.clone() + "a=x:" + &"y".repeat(4096)))
-            .message
-            .contains("longer than 4096 bytes")
-    );
-    assert!(
-        fails(
-            &(base.clone() + &"a=x:yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(1400))
-        )
-        .message
-        .contains("longer than 65536 bytes")
-    );
-    assert!(
-        fails(&(SESSION.to_owned() + &"b=x\r\n".repeat(4100)))
-            .message
-            .contains("more than 4096 lines")
-    );
+    assert!(fails(&(SESSION.to_owned() + &"b=x\r\n".repeat(4100))).message.contains("more than 4096 lines"));
     let formats: String = (0..300).map(|i| format!(" x{i}")).collect();
     assert!(
         fails(&base.replace("UDP/TLS/RTP/SAVPF 96", &format!("UDP/DTLS/SCTP{formats}")))
@@ -353,39 +250,21 @@ fn everything_is_bounded() {
             .contains("more than 256 formats")
     );
     let many = |n: usize| -> String {
-        (1..n)
-            .map(|i| format!("m=audio 0 UDP/TLS/RTP/SAVPF 0\r\na=mid:m{i}\r\n"))
-            .fold(base.clone(), |a, b| a + &b)
+        (1..n).map(|i| format!("m=audio 0 UDP/TLS/RTP/SAVPF 0\r\na=mid:m{i}\r\n")).fold(base.clone(), |a, b| a + &b)
     };
     assert_eq!(ok(&many(32)).sections.len(), 32);
-    assert!(
-        fails(&many(33))
-            .message
-            .contains("more than 32 \"m=\" sections")
-    );
+    assert!(fails(&many(33)).message.contains("more than 32 \"m=\" sections"));
     let params: String = (0..40).map(|i| format!("p{i}=1;")).collect();
-    assert!(
-        fails(&(base.clone() + "a=fmtp:96 " + &params))
-            .message
-            .contains("more than 32 format parameters")
-    );
+    assert!(fails(&(base.clone() + "a=fmtp:96 " + &params)).message.contains("more than 32 format parameters"));
     let feedback: String = (0..40).map(|i| format!("a=rtcp-fb:* x{i}\r\n")).collect();
-    assert!(
-        fails(&(base.clone() + &feedback))
-            .message
-            .contains("kinds of feedback")
-    );
-    let limits = Limits {
-        sections: 1,
-        ..Limits::default()
-    };
+    assert!(fails(&(base.clone() + &feedback)).message.contains("kinds of feedback"));
+    let limits = Limits { sections: 1, ..Limits::default() };
     assert!(parse_within(&many(2), &limits).is_err());
 }
 
 #[test]
 fn two_sections_with_one_mid_are_refused() {
-    let text =
-        lone("video 9 UDP/TLS/RTP/SAVPF 96", "") + "m=audio 0 UDP/TLS/RTP/SAVPF 8\r\na=mid:0\r\n";
+    let text = lone("video 9 UDP/TLS/RTP/SAVPF 96", "") + "m=audio 0 UDP/TLS/RTP/SAVPF 8\r\na=mid:0\r\n";
     assert!(fails(&text).message.contains("used twice"));
 }
 

@@ -20,10 +20,7 @@ fn reader_js_trickles_one_candidate() {
     assert_eq!(fragment.sections.len(), 1);
     assert_eq!(fragment.sections[0].mid.as_deref(), Some("0"));
     assert!(!fragment.is_restart("sXlP") && !fragment.end_of_candidates());
-    assert_eq!(
-        fragment.usable("sXlP").map(|c| c.port).collect::<Vec<_>>(),
-        [34727]
-    );
+    assert_eq!(fragment.usable("sXlP").map(|c| c.port).collect::<Vec<_>>(), [34727]);
     assert!(!format!("{fragment:?}").contains("jwRtH3"));
 }
 
@@ -39,10 +36,7 @@ fn candidates_we_cannot_use_are_dropped() {
          a=candidate:5 1 udp 1 2001:db8::1 5003 typ srflx raddr 0.0.0.0 rport 0\n\
          m=video 9 RTP/AVP 0\na=mid:1\na=candidate:6 1 udp 1 192.0.2.1 5004 typ host\na=end-of-candidates\n"
     ));
-    assert_eq!(
-        fragment.usable("abcd").map(|c| c.port).collect::<Vec<_>>(),
-        [5001, 5003, 5004]
-    );
+    assert_eq!(fragment.usable("abcd").map(|c| c.port).collect::<Vec<_>>(), [5001, 5003, 5004]);
     assert!(fragment.end_of_candidates() && !fragment.sections[0].end_of_candidates);
 }
 
@@ -54,16 +48,10 @@ fn a_new_ufrag_is_a_restart() {
     let with = ok(&format!(
         "a=ice-ufrag:efgh\r\na=ice-pwd:{PWD}\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1 1 udp 1 192.0.2.1 5000 typ host\r\n"
     ));
-    assert_eq!(
-        (with.usable("abcd").count(), with.usable("efgh").count()),
-        (0, 1)
-    );
+    assert_eq!((with.usable("abcd").count(), with.usable("efgh").count()), (0, 1));
     // In the section, as some clients have it.
     assert!(
-        ok(&format!(
-            "m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=ice-ufrag:efgh\r\na=ice-pwd:{PWD}\r\n"
-        ))
-        .is_restart("abcd")
+        ok(&format!("m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=ice-ufrag:efgh\r\na=ice-pwd:{PWD}\r\n")).is_restart("abcd")
     );
     // Without credentials the present generation is meant.
     assert!(!ok("m=audio 9 RTP/AVP 0\na=mid:0\na=end-of-candidates\n").is_restart("abcd"));
@@ -75,11 +63,7 @@ fn looser_forms_of_clients_are_understood() {
     let full = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\na=ice-options:trickle\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=candidate:\r\n";
     let fragment = ok(full);
     assert_eq!(
-        (
-            fragment.sections.len(),
-            fragment.sections[0].mid.clone(),
-            fragment.end_of_candidates()
-        ),
+        (fragment.sections.len(), fragment.sections[0].mid.clone(), fragment.end_of_candidates()),
         (1, None, true)
     );
     let bare = ok("a=candidate:1 1 udp 1 192.0.2.1 5000 typ host\n");
@@ -97,33 +81,18 @@ fn malformed_fragments_are_a_400() {
         ("a=group:BUNDLE 0\n".into(), "neither candidates"),
         ("{\"candidate\":\"\"}".into(), "line 1: is not of the form"),
         ("a=ice-ufrag:ab\n".into(), "line 1: an ice-ufrag"),
-        (
-            "a=ice-ufrag:abcd\na=ice-pwd:short\n".into(),
-            "line 2: an ice-pwd",
-        ),
+        ("a=ice-ufrag:abcd\na=ice-pwd:short\n".into(), "line 2: an ice-pwd"),
         (format!("a=ice-pwd:{PWD}\n"), "without an ice-ufrag"),
         ("a=mid:0\n".into(), "after an \"m=\""),
         (format!("{second}a=mid:a b\n"), "a mid is a token"),
-        (
-            format!("{second}a=ice-ufrag:efgh\n"),
-            "line 5: another ice-ufrag",
-        ),
+        (format!("{second}a=ice-ufrag:efgh\n"), "line 5: another ice-ufrag"),
         (format!("{second}a=ice-pwd:{PWD}x\n"), "another ice-pwd"),
+        (format!("{second}a=candidate:x\n"), "the candidate has no component"),
         (
-            format!("{second}a=candidate:x\n"),
-            "the candidate has no component",
-        ),
-        (
-            format!(
-                "{second}{}",
-                "a=candidate:1 1 udp 1 192.0.2.1 5000 typ host\n".repeat(65)
-            ),
+            format!("{second}{}", "a=candidate:1 1 udp 1 192.0.2.1 5000 typ host\n".repeat(65)),
             "more than 64 candidates",
         ),
-        (
-            format!("{second}{}", "m=audio 9 RTP/AVP 0\n".repeat(32)),
-            "more than 32",
-        ),
+        (format!("{second}{}", "m=audio 9 RTP/AVP 0\n".repeat(32)), "more than 32"),
         (format!("{second}a=x:\u{1}\n"), "printable ASCII"),
         ("a=x\n".repeat(20_000), "longer than 65536"),
     ] {

@@ -5,12 +5,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use gst::glib;
+use gst::prelude::*;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 use gstreamer_sdp as gst_sdp;
 use gstreamer_webrtc as gst_webrtc;
-use gst::glib;
-use gst::prelude::*;
 
 use crate::error::{Error, Kind, Result};
 use crate::media::codec::Kind as Media;
@@ -20,6 +20,7 @@ use crate::webrtc::engine::Gathering;
 use crate::webrtc::negotiate::{Plan, SendSection};
 use crate::webrtc::offer::Offer;
 use crate::webrtc::stream::Stream;
+use crate::webrtc::webrtcbin::Identity;
 use crate::webrtc::webrtcbin::pump::Lane;
 use crate::webrtc::webrtcbin::watch::Watch;
 
@@ -67,11 +68,9 @@ fn internal(what: impl std::fmt::Display) -> Error {
 }
 
 /// Makes the pipeline, negotiates, gathers, and returns it playing.
-pub fn build(id: &str, offer: &Offer, plan: &Plan, gathering: &Gathering, certificate: &Arc<String>) -> Result<Built> {
-    let expected = plan
-        .sends()
-        .filter_map(|(i, _)| offer.sections.get(i)?.peer.as_ref().map(|p| p.fingerprint.clone()))
-        .collect();
+pub fn build(id: &str, offer: &Offer, plan: &Plan, gathering: &Gathering, identity: &Arc<Identity>) -> Result<Built> {
+    let expected =
+        plan.sends().filter_map(|(i, _)| offer.sections.get(i)?.peer.as_ref().map(|p| p.fingerprint.clone())).collect();
     let watch = Watch::new(expected);
     let webrtc = gst::ElementFactory::make("webrtcbin")
         .property_from_str("bundle-policy", "max-bundle")
@@ -80,7 +79,7 @@ pub fn build(id: &str, offer: &Offer, plan: &Plan, gathering: &Gathering, certif
     let pipeline = gst::Pipeline::with_name(&format!("viewer-{id}"));
     pipeline.add(&webrtc).map_err(internal)?;
     let session = Session { pipeline, webrtc };
-    match negotiate(&session, offer, plan, gathering, certificate, &watch) {
+    match negotiate(&session, offer, plan, gathering, identity, &watch) {
         Ok((transport, streams, lanes)) => {
             let webrtc = session.webrtc.downgrade();
             Ok(Built { transport, streams, lanes, watch, session, webrtc })
@@ -99,11 +98,11 @@ fn negotiate(
     offer: &Offer,
     plan: &Plan,
     gathering: &Gathering,
-    certificate: &Arc<String>,
+    identity: &Arc<Identity>,
     watch: &Arc<Watch>,
 ) -> Result<Negotiated> {
     let (pipeline, webrtc) = (&session.pipeline, &session.webrtc);
-    follow_inside(webrtc, watch, certificate);
+    follow_inside(webrtc, watch, identity);
     follow_bus(pipeline, watch);
     configure_ice(webrtc, gathering);
     let gathered = Gathered::listen(webrtc);
@@ -127,13 +126,12 @@ fn negotiate(
     describe(webrtc, "set-remote-description", gst_webrtc::WebRTCSDPType::Offer, &answer::engine_offer(offer, plan))?;
     let created = promised(|p| webrtc.emit_by_name::<()>("create-answer", &[&None::<gst::Structure>, &p]))?
         .ok_or_else(|| internal("no answer"))?;
-    let description = created
-        .get::<gst_webrtc::WebRTCSessionDescription>("answer")
-        .map_err(|_| internal("it refused the offer"))?;
+    let description =
+        created.get::<gst_webrtc::WebRTCSessionDescription>("answer").map_err(|_| internal("it refused the offer"))?;
     promised(|p| webrtc.emit_by_name::<()>("set-local-description", &[&description, &p]))?;
 
     let candidates = gathered.wait(webrtc, gathering);
-    let (mut transport, streams) = read_answer(&description.sdp(), &ssrcs)?;
+    let (mut transport, streams) = read_answer(&description.sdp(), &ssrcs, &identity.fingerprint)?;
     transport.candidates = outside(candidates, gathering).iter().map(ToString::to_string).collect();
     if transport.candidates.is_empty() {
         return Err(internal("no local address to offer: check webrtcIPsFromInterfaces and its list"));
@@ -141,10 +139,10 @@ fn negotiate(
     Ok((transport, streams, lanes))
 }
 
-fn follow_inside(webrtc: &gst::Element, watch: &Arc<Watch>, certificate: &Arc<String>) {
+fn follow_inside(webrtc: &gst::Element, watch: &Arc<Watch>, identity: &Arc<Identity>) {
     if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
-        let (watch, certificate) = (watch.clone(), certificate.clone());
-        bin.connect_deep_element_added(move |_, _, element| watch.follow(element, &certificate));
+        let (watch, identity) = (watch.clone(), identity.clone());
+        bin.connect_deep_element_added(move |_, _, element| watch.follow(element, &identity.pem));
     }
     let on_ice = watch.clone();
     webrtc.connect_notify(Some("ice-connection-state"), move |webrtc, _| {
@@ -341,7 +339,7 @@ fn outside(candidates: Vec<Candidate>, gathering: &Gathering) -> Vec<Candidate> 
 }
 
 /// What webrtcbin's own answer says about transport and retransmission.
-fn read_answer(sdp: &gst_sdp::SDPMessageRef, ssrcs: &[u32]) -> Result<(Transport, Vec<Ids>)> {
+fn read_answer(sdp: &gst_sdp::SDPMessageRef, ssrcs: &[u32], fingerprint: &str) -> Result<(Transport, Vec<Ids>)> {
     let find = |key: &str| {
         sdp.medias()
             .find_map(|m| m.attribute_val(key))
@@ -349,16 +347,10 @@ fn read_answer(sdp: &gst_sdp::SDPMessageRef, ssrcs: &[u32]) -> Result<(Transport
             .map(str::to_owned)
             .ok_or_else(|| internal(format!("its answer has no {key}")))
     };
-    let fingerprint = find("fingerprint")?;
-    let fingerprint = fingerprint
-        .strip_prefix("sha-256 ")
-        .ok_or_else(|| internal("its fingerprint is not SHA-256"))?
-        .trim()
-        .to_owned();
     let transport = Transport {
         ice_ufrag: find("ice-ufrag")?,
         ice_pwd: find("ice-pwd")?,
-        fingerprint_sha256: fingerprint,
+        fingerprint_sha256: fingerprint.to_owned(),
         candidates: Vec::new(),
         end_of_candidates: true,
     };

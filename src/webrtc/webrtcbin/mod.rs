@@ -12,8 +12,9 @@ mod watch;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gstreamer as gst;
 use gst::prelude::*;
+use gstreamer as gst;
+use sha2::Digest;
 use tokio::sync::watch as channel;
 
 use crate::error::{Error, Kind, Result};
@@ -26,11 +27,19 @@ pub use pump::Budget;
 /// Building and negotiating takes some ten ms; longer than this is a fault.
 const DEADLINE: Duration = Duration::from_secs(7);
 
+/// Who we are to every peer. ECDSA P-256: some peers want it, and webrtcbin's own
+/// RSA key (before 1.28) costs 50 ms a session.
+struct Identity {
+    /// Certificate and key, PEM.
+    pem: String,
+    /// SHA-256 of the certificate, `AA:BB:…`. webrtcbin 1.22 writes that of its own,
+    /// replaced certificate into its answer.
+    fingerprint: String,
+}
+
 /// The engine.
 pub struct WebrtcBin {
-    /// Certificate and key of every session, PEM. ECDSA P-256: some peers want it,
-    /// and webrtcbin's own RSA key (before 1.28) costs 50 ms a session.
-    certificate: Arc<String>,
+    identity: Arc<Identity>,
     /// Bounds the bursts of all joins together.
     budget: Arc<Budget>,
 }
@@ -38,10 +47,14 @@ pub struct WebrtcBin {
 impl WebrtcBin {
     /// Makes the certificate. Errors when a GStreamer element is missing.
     pub fn new() -> anyhow::Result<Self> {
-        for name in ["webrtcbin", "nicesink", "dtlsdec", "srtpenc"] {
+        for name in
+            ["webrtcbin", "nicesrc", "nicesink", "dtlsenc", "dtlsdec", "srtpenc", "srtpdec", "rtpbin", "rtprtxsend"]
+        {
             // Not by plugin version: nice's is 0.1.x, which gst-inspect --exists refuses.
+            // Loaded now: the first viewer would wait most of a second for the plugins.
+            let found = gst::ElementFactory::find(name).and_then(|f| f.load().ok());
             anyhow::ensure!(
-                gst::ElementFactory::find(name).is_some(),
+                found.is_some(),
                 "GStreamer has no element \"{name}\": install gstreamer1.0-plugins-bad and gstreamer1.0-nice (docker/setup.sh does)"
             );
         }
@@ -50,18 +63,26 @@ impl WebrtcBin {
         params.distinguished_name.push(rcgen::DnType::CommonName, "camgate");
         let certificate = params.self_signed(&key)?;
         Ok(WebrtcBin {
-            certificate: Arc::new(format!("{}{}", certificate.pem(), key.serialize_pem())),
+            identity: Arc::new(Identity {
+                pem: format!("{}{}", certificate.pem(), key.serialize_pem()),
+                fingerprint: fingerprint(certificate.der()),
+            }),
             budget: Arc::new(Budget::default()),
         })
     }
+}
+
+/// RFC 8122 §5.
+fn fingerprint(der: &[u8]) -> String {
+    sha2::Sha256::digest(der).iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(":")
 }
 
 impl Engine for WebrtcBin {
     fn open(&self, opening: Opening) -> Job<'_, Result<Opened>> {
         Box::pin(async move {
             let Opening { id, offer, plan, subscription, gathering } = opening;
-            let (certificate, wait) = (self.certificate.clone(), gathering.wait);
-            let build = tokio::task::spawn_blocking(move || build::build(&id, &offer, &plan, &gathering, &certificate));
+            let (identity, wait) = (self.identity.clone(), gathering.wait);
+            let build = tokio::task::spawn_blocking(move || build::build(&id, &offer, &plan, &gathering, &identity));
             let built = match tokio::time::timeout(DEADLINE + wait, build).await {
                 Ok(Ok(built)) => built?,
                 Ok(Err(e)) => return Err(Error::new(Kind::Internal, format!("session thread died: {e}"))),

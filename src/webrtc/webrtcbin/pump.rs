@@ -77,7 +77,13 @@ impl Lane {
 }
 
 /// Runs until the peer is gone or the Hub sends it away.
-pub async fn run(mut sub: Subscription, mut lanes: Vec<Lane>, watch: Arc<Watcher>, stats: Arc<PeerStats>, budget: Arc<Budget>) {
+pub async fn run(
+    mut sub: Subscription,
+    mut lanes: Vec<Lane>,
+    watch: Arc<Watcher>,
+    stats: Arc<PeerStats>,
+    budget: Arc<Budget>,
+) {
     let mut state = watch.state();
     let connected = tokio::select! {
         s = reached(&mut state, |s| *s != PeerState::Connecting) => s == Some(PeerState::Connected),

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use base64::Engine as _;
-use gstreamer as gst;
 use gst::glib;
 use gst::prelude::*;
+use gstreamer as gst;
 use sha2::Digest;
 use tokio::sync::{Notify, watch};
 
@@ -55,7 +55,12 @@ impl Watch {
 
     fn connected(&self) {
         self.hear();
-        self.state.send_if_modified(|s| *s == PeerState::Connecting && { *s = PeerState::Connected; true });
+        self.state.send_if_modified(|s| {
+            *s == PeerState::Connecting && {
+                *s = PeerState::Connected;
+                true
+            }
+        });
     }
 
     /// A sign of life.
@@ -141,7 +146,10 @@ mod tests {
     #[test]
     fn fingerprints_are_compared() {
         let der = b"not really a certificate";
-        let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", base64::engine::general_purpose::STANDARD.encode(der));
+        let pem = format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            base64::engine::general_purpose::STANDARD.encode(der)
+        );
         let right = Fingerprint { algorithm: "sha-256".into(), bytes: sha2::Sha256::digest(der).to_vec() };
         let wrong = Fingerprint { bytes: vec![0; 32], ..right.clone() };
         assert!(matches(&right, &pem));

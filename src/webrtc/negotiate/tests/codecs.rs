@@ -5,26 +5,14 @@ use crate::webrtc::negotiate::fit::Profile;
 
 #[test]
 fn h264_chooses_by_profile_then_by_what_decodes_more() {
-    let all = [
-        (96, "42001f"),
-        (97, "42e01f"),
-        (98, "4d001f"),
-        (99, "640c1f"),
-        (100, "64001f"),
-        (101, "f4001f"),
-    ];
+    let all = [(96, "42001f"), (97, "42e01f"), (98, "4d001f"), (99, "640c1f"), (100, "64001f"), (101, "f4001f")];
     let offer_of = |drop: &[u8]| {
         let fmtp: Vec<(u8, String)> = all
             .iter()
             .filter(|(pt, _)| !drop.contains(pt))
             .map(|(pt, p)| (*pt, format!("packetization-mode=1;profile-level-id={p}")))
             .collect();
-        video(
-            &fmtp
-                .iter()
-                .map(|(pt, f)| (*pt, "H264/90000", f.as_str()))
-                .collect::<Vec<_>>(),
-        )
+        video(&fmtp.iter().map(|(pt, f)| (*pt, "H264/90000", f.as_str())).collect::<Vec<_>>())
     };
     for (ours, drop, pt, loose) in [
         (0x42001e, &[][..], 96, false),
@@ -79,42 +67,23 @@ fn profiles_are_told_by_their_constraint_flags() {
 #[test]
 fn h264_needs_packetization_mode_1() {
     let chosen = |codecs: &[(u8, &str, &str)]| {
-        plan(&video(codecs), &[h264(0x42e01f)])
-            .sends()
-            .next()
-            .map(|(_, s)| (s.pt, s.fmtp.clone()))
-            .unwrap()
+        plan(&video(codecs), &[h264(0x42e01f)]).sends().next().map(|(_, s)| (s.pt, s.fmtp.clone())).unwrap()
     };
     // Mode 1 with another profile before one without a mode.
     assert_eq!(
         chosen(&[
             (96, "H264/90000", "profile-level-id=42e01f"),
-            (
-                97,
-                "H264/90000",
-                "packetization-mode=1;profile-level-id=64001f"
-            )
+            (97, "H264/90000", "packetization-mode=1;profile-level-id=64001f")
         ])
         .0,
         97
     );
     assert_eq!(chosen(&[(96, "H264/90000", "")]), (96, String::new()));
-    assert_eq!(
-        chosen(&[(96, "h264/90000", "profile-level-id=42e00a")]),
-        (96, "profile-level-id=42e00a".into())
-    );
-    assert_eq!(
-        chosen(&[(96, "H264/90000", "packetization-mode=1")]),
-        (96, "packetization-mode=1".into())
-    );
+    assert_eq!(chosen(&[(96, "h264/90000", "profile-level-id=42e00a")]), (96, "profile-level-id=42e00a".into()));
+    assert_eq!(chosen(&[(96, "H264/90000", "packetization-mode=1")]), (96, "packetization-mode=1".into()));
     // The level: ours with asymmetry, theirs without; 11 (perhaps 1b) stays.
     assert_eq!(
-        chosen(&[(
-            96,
-            "H264/90000",
-            "packetization-mode=1;profile-level-id=42E00A"
-        )])
-        .1,
+        chosen(&[(96, "H264/90000", "packetization-mode=1;profile-level-id=42E00A")]).1,
         "packetization-mode=1;profile-level-id=42e00a"
     );
     assert_eq!(
@@ -127,11 +96,7 @@ fn h264_needs_packetization_mode_1() {
         "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
     );
     let low = plan(
-        &video(&[(
-            96,
-            "H264/90000",
-            "profile-level-id=42e01f;level-asymmetry-allowed=1;packetization-mode=1",
-        )]),
+        &video(&[(96, "H264/90000", "profile-level-id=42e01f;level-asymmetry-allowed=1;packetization-mode=1")]),
         &[h264(0x42f00b)],
     );
     assert!(low.sends().next().unwrap().1.fmtp.ends_with("42e01f"));
@@ -146,23 +111,13 @@ fn h264_needs_packetization_mode_1() {
         assert_eq!(e.kind.status(), 422);
         assert!(e.message.contains("packetization-mode=1"), "{e}");
     }
-    assert_eq!(
-        refused(
-            &video(&[(96, "H264/8000", "packetization-mode=1")]),
-            &[h264(0x42e01f)]
-        )
-        .kind
-        .status(),
-        422
-    );
+    assert_eq!(refused(&video(&[(96, "H264/8000", "packetization-mode=1")]), &[h264(0x42e01f)]).kind.status(), 422);
 }
 
 #[test]
 fn h265_compares_profile_and_tx_mode_and_forgives_levels() {
     let fits = |ours: Track, fmtp: &str| {
-        negotiate(&parse(&video(&[(96, "H265/90000", fmtp)])), &[ours])
-            .ok()
-            .map(|p| p.sends().next().unwrap().1.loose)
+        negotiate(&parse(&video(&[(96, "H265/90000", fmtp)])), &[ours]).ok().map(|p| p.sends().next().unwrap().1.loose)
     };
     assert_eq!(fits(h265(1, 0, 93), ""), Some(false));
     assert_eq!(fits(h265(1, 0, 93), "profile-id=1"), Some(false));
@@ -171,27 +126,12 @@ fn h265_compares_profile_and_tx_mode_and_forgives_levels() {
     assert_eq!(fits(h265(2, 0, 93), ""), Some(true));
     assert_eq!(fits(h265(1, 1, 93), "profile-id=1;tier-flag=0"), Some(true));
     assert_eq!(fits(h265(1, 0, 94), "profile-id=1"), Some(true));
-    assert_eq!(
-        fits(h265(1, 0, 186), "profile-id=1;level-id=186"),
-        Some(false)
-    );
-    for fmtp in [
-        "tx-mode=MRST",
-        "profile-id=x",
-        "profile-space=1",
-        "level-id=999",
-        "profile-id=3",
-    ] {
+    assert_eq!(fits(h265(1, 0, 186), "profile-id=1;level-id=186"), Some(false));
+    for fmtp in ["tx-mode=MRST", "profile-id=x", "profile-space=1", "level-id=999", "profile-id=3"] {
         assert_eq!(fits(h265(1, 0, 93), fmtp), None, "{fmtp}");
     }
-    let e = refused(
-        &video(&[(96, "H265/90000", "profile-id=1")]),
-        &[h265(2, 0, 93)],
-    );
-    assert!(
-        e.message.contains("H.265 (Main 10)") && e.message.contains("Main (8 bit)"),
-        "{e}"
-    );
+    let e = refused(&video(&[(96, "H265/90000", "profile-id=1")]), &[h265(2, 0, 93)]);
+    assert!(e.message.contains("H.265 (Main 10)") && e.message.contains("Main (8 bit)"), "{e}");
 }
 
 #[test]
@@ -200,52 +140,28 @@ fn opus_prefers_the_offered_stereo_for_stereo() {
         (96, "opus/48000/2", "minptime=10;useinbandfec=1"),
         (97, "opus/48000/2", "stereo=1;minptime=5;usedtx=1"),
     ]);
-    let chosen = |channels| {
-        plan(&offer, &[opus(channels)])
-            .sends()
-            .next()
-            .map(|(_, s)| (s.pt, s.fmtp.clone()))
-            .unwrap()
-    };
+    let chosen =
+        |channels| plan(&offer, &[opus(channels)]).sends().next().map(|(_, s)| (s.pt, s.fmtp.clone())).unwrap();
     assert_eq!(chosen(1), (96, "minptime=10;useinbandfec=1".into()));
     assert_eq!(chosen(2), (97, "minptime=5;stereo=1;sprop-stereo=1".into()));
     // A value that is not plain is not echoed.
     let odd = audio(&[(96, "opus/48000/2", "minptime=1 0,x;useinbandfec=1")]);
-    assert_eq!(
-        plan(&odd, &[opus(1)]).sends().next().unwrap().1.fmtp,
-        "useinbandfec=1"
-    );
-    assert!(
-        negotiate(
-            &parse(&audio(&[
-                (96, "multiopus/48000/6", ""),
-                (97, "opus/48000/6", "")
-            ])),
-            &[opus(2)]
-        )
-        .is_err()
-    );
+    assert_eq!(plan(&odd, &[opus(1)]).sends().next().unwrap().1.fmtp, "useinbandfec=1");
+    assert!(negotiate(&parse(&audio(&[(96, "multiopus/48000/6", ""), (97, "opus/48000/6", "")])), &[opus(2)]).is_err());
 }
 
 #[test]
 fn g711_is_mono_only() {
     assert!(
-        negotiate(
-            &parse(&audio(&[(96, "PCMU/8000/2", ""), (97, "PCMU/16000", "")])),
-            &[track(Codec::Pcmu)]
-        )
-        .is_err()
+        negotiate(&parse(&audio(&[(96, "PCMU/8000/2", ""), (97, "PCMU/16000", "")])), &[track(Codec::Pcmu)]).is_err()
     );
     assert_eq!(
-        plan(
-            &audio(&[(96, "PCMU/8000/2", ""), (97, "pcmu/8000/1", "")]),
-            &[track(Codec::Pcmu)]
-        )
-        .sends()
-        .next()
-        .unwrap()
-        .1
-        .pt,
+        plan(&audio(&[(96, "PCMU/8000/2", ""), (97, "pcmu/8000/1", "")]), &[track(Codec::Pcmu)])
+            .sends()
+            .next()
+            .unwrap()
+            .1
+            .pt,
         97
     );
 }
@@ -254,22 +170,13 @@ fn g711_is_mono_only() {
 fn payload_types_that_look_like_rtcp_are_not_used() {
     let fmtp = "packetization-mode=1;profile-level-id=42e01f";
     assert_eq!(
-        plan(
-            &video(&[(72, "H264/90000", fmtp), (96, "H264/90000", "")]),
-            &[h264(0x42e01f)]
-        )
-        .sends()
-        .next()
-        .unwrap()
-        .1
-        .pt,
+        plan(&video(&[(72, "H264/90000", fmtp), (96, "H264/90000", "")]), &[h264(0x42e01f)])
+            .sends()
+            .next()
+            .unwrap()
+            .1
+            .pt,
         96
     );
-    assert!(
-        negotiate(
-            &parse(&video(&[(72, "H264/90000", fmtp)])),
-            &[h264(0x42e01f)]
-        )
-        .is_err()
-    );
+    assert!(negotiate(&parse(&video(&[(72, "H264/90000", fmtp)])), &[h264(0x42e01f)]).is_err());
 }
