@@ -81,7 +81,15 @@ impl Sessions {
     }
 
     /// Answers an offer. Errors: 400 and 422 from the negotiation, 500 from the engine.
+    ///
+    /// A client that goes away meanwhile drops this future; what was begun is
+    /// finished all the same, and the session ends by its handshake timeout.
     pub async fn open(&self, offer: Offer, subscription: Subscription, meta: SessionMeta) -> Result<Opened> {
+        let job = tokio::spawn(self.clone().open_whole(offer, subscription, meta));
+        job.await.unwrap_or_else(|e| Err(Error::new(Kind::Internal, format!("the session's task died: {e}"))))
+    }
+
+    async fn open_whole(self, offer: Offer, subscription: Subscription, meta: SessionMeta) -> Result<Opened> {
         let config = self.shared.config.borrow().clone();
         let tracks: Vec<Track> = subscription.tracks().to_vec();
         let mut plan = negotiate::negotiate(&offer, &tracks)?;
