@@ -122,6 +122,9 @@ impl Offer {
         let mut rtc = Rtc::builder()
             .set_rtp_mode(true)
             .enable_h265(options.h265)
+            // As browsers do.
+            .enable_pcmu(true, false)
+            .enable_pcma(true, false)
             .set_stats_interval(Some(Duration::from_millis(250)))
             .build(Instant::now());
         let address = socket.local_addr().map_err(HttpError::local)?;
