@@ -67,6 +67,10 @@ fn internal(what: impl std::fmt::Display) -> Error {
     Error::new(Kind::Internal, format!("webrtcbin: {what}"))
 }
 
+fn no_address() -> Error {
+    internal("no address to offer: check webrtcIPsFromInterfaces with its list, and webrtcAdditionalHosts")
+}
+
 /// Makes the pipeline, negotiates, gathers, and returns it playing.
 pub fn build(id: &str, offer: &Offer, plan: &Plan, gathering: &Gathering, identity: &Arc<Identity>) -> Result<Built> {
     let expected =
@@ -95,6 +99,10 @@ fn negotiate(
     watch: &Arc<Watch>,
 ) -> Result<Negotiated> {
     let (pipeline, webrtc) = (&session.pipeline, &session.webrtc);
+    if gathering.local.is_empty() {
+        // libnice would take every address that it finds.
+        return Err(no_address());
+    }
     follow_inside(webrtc, watch, identity);
     follow_bus(pipeline, watch);
     configure_ice(webrtc, gathering);
@@ -127,7 +135,7 @@ fn negotiate(
     let (mut transport, streams) = read_answer(description.sdp(), &ssrcs, &identity.fingerprint)?;
     transport.candidates = outside(candidates, gathering).iter().map(ToString::to_string).collect();
     if transport.candidates.is_empty() {
-        return Err(internal("no local address to offer: check webrtcIPsFromInterfaces and its list"));
+        return Err(no_address());
     }
     Ok((transport, streams, lanes))
 }
@@ -318,6 +326,9 @@ impl Gathered {
 fn outside(candidates: Vec<Candidate>, gathering: &Gathering) -> Vec<Candidate> {
     let mut all: Vec<Candidate> = candidates.into_iter().filter(Candidate::usable).collect();
     let hosts: Vec<Candidate> = all.iter().filter(|c| c.typ == "host").cloned().collect();
+    if !gathering.offer_local {
+        all.retain(|c| c.typ != "host");
+    }
     for ip in &gathering.additional {
         let mut ports = Vec::new();
         for host in &hosts {
