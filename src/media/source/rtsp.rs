@@ -112,9 +112,14 @@ pub fn build(
         None => Template::load_builtin(template::for_camera(None))?.head,
     };
     let src = template::instantiate(&spec.path, &head)?;
-    for (key, value) in properties(url, transport, spec.hints, spec.read_timeout, true) {
-        src.set_property_from_str(&key, &value);
+    for (key, value) in properties(url, transport, spec.hints, spec.read_timeout, false) {
+        if !key.starts_with("user-") {
+            src.set_property_from_str(&key, &value);
+        }
     }
+    // Credentials as a part of the URL: those of user-id and user-pw rtspsrc tries nine
+    // times when they are wrong, and cameras lock the account after five.
+    src.set_property("location", url.location_with_credentials().expose());
     src.set_property("user-agent", concat!("camgate/", env!("CARGO_PKG_VERSION")));
     let turned_down = if url.tls { certificate::check(&src, fingerprint) } else { TurnedDown::default() };
     let pipeline = gst::Pipeline::new();
@@ -296,8 +301,9 @@ impl Attempt {
             if status == Some(461) && self.automatic && self.tcp_only {
                 failure.reason = "camera refuses RTSP over TCP (461)".into();
                 failure = failure.instead(Hints { udp: true, ..self.hints });
-            } else if choice.selected.len() > 1 && status.is_some_and(|s| (400..500).contains(&s)) {
-                // Refused in SETUP, and there is an audio track to do without.
+            } else if choice.selected.len() > 1 && status.is_some_and(|s| !matches!(s, 453 | 503)) {
+                // Refused in SETUP, for more than the moment, and there is an audio
+                // track to do without.
                 failure = failure.instead(Hints { no_audio: true, ..self.hints });
             }
         }
