@@ -21,11 +21,13 @@ use crate::webrtc::negotiate::{Plan, SendSection};
 use crate::webrtc::offer::Offer;
 use crate::webrtc::stream::Stream;
 use crate::webrtc::webrtcbin::Identity;
+use crate::webrtc::webrtcbin::farewell;
 use crate::webrtc::webrtcbin::pump::Lane;
 use crate::webrtc::webrtcbin::watch::Watch;
 
-/// One step of the negotiation inside webrtcbin.
-const STEP: Duration = Duration::from_secs(3);
+/// One step of the negotiation inside webrtcbin. Milliseconds, but for a machine
+/// that is quite out of breath: late is better than an error then.
+const STEP: Duration = Duration::from_secs(6);
 /// Candidates that one session may gather.
 const CANDIDATES: usize = 256;
 
@@ -54,6 +56,7 @@ pub struct Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        farewell::say(&self.webrtc);
         let _ = self.pipeline.set_state(gst::State::Null);
         if let Some(bus) = self.pipeline.bus() {
             bus.unset_sync_handler();

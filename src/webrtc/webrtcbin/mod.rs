@@ -3,9 +3,11 @@
 //! through: its graph and properties can be looked at.
 //!
 //! [`build`] makes and negotiates the pipeline (blocking, off the async threads),
-//! [`watch`] turns its signals into a state, [`pump`] brings the frames.
+//! [`watch`] turns its signals into a state, [`pump`] brings the frames,
+//! [`farewell`] tells the peer that it is over.
 
 mod build;
+mod farewell;
 mod pump;
 mod watch;
 
