@@ -21,11 +21,13 @@ use crate::webrtc::negotiate::{Plan, SendSection};
 use crate::webrtc::offer::Offer;
 use crate::webrtc::stream::Stream;
 use crate::webrtc::webrtcbin::Identity;
+use crate::webrtc::webrtcbin::end::Session;
 use crate::webrtc::webrtcbin::pump::Lane;
 use crate::webrtc::webrtcbin::watch::Watch;
 
-/// One step of the negotiation inside webrtcbin.
-const STEP: Duration = Duration::from_secs(3);
+/// One step of the negotiation inside webrtcbin: some ms, but seconds on a machine
+/// that is busy with something else.
+const STEP: Duration = Duration::from_secs(8);
 /// Candidates that one session may gather.
 const CANDIDATES: usize = 256;
 
@@ -43,24 +45,6 @@ pub struct Built {
 pub struct Ids {
     pub ssrc: u32,
     pub rtx_ssrc: Option<u32>,
-}
-
-/// Owns a viewer's pipeline.
-pub struct Session {
-    pipeline: gst::Pipeline,
-    webrtc: gst::Element,
-}
-
-impl Session {
-    /// Stops and releases everything. Blocking.
-    pub fn shut(self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
-        if let Some(bus) = self.pipeline.bus() {
-            bus.unset_sync_handler();
-        }
-        // Left in its bin, one thread of webrtcbin would stay behind per session.
-        let _ = self.pipeline.remove(&self.webrtc);
-    }
 }
 
 fn internal(what: impl std::fmt::Display) -> Error {

@@ -3,9 +3,11 @@
 //! through: its graph and properties can be looked at.
 //!
 //! [`build`] makes and negotiates the pipeline (blocking, off the async threads),
+//! [`end`] takes it down,
 //! [`watch`] turns its signals into a state, [`pump`] brings the frames.
 
 mod build;
+mod end;
 mod pump;
 mod watch;
 
@@ -25,7 +27,7 @@ use crate::webrtc::engine::{Engine, Job, Opened, Opening, Peer, PeerState, PeerS
 pub use pump::Budget;
 
 /// Building and negotiating takes some ten ms; longer than this is a fault.
-const DEADLINE: Duration = Duration::from_secs(7);
+const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Who we are to every peer. ECDSA P-256: some peers want it, and webrtcbin's own
 /// RSA key (before 1.28) costs 50 ms a session.
@@ -106,7 +108,7 @@ impl Engine for WebrtcBin {
 struct BinPeer {
     state: channel::Receiver<PeerState>,
     stats: Arc<PeerStats>,
-    session: Mutex<Option<build::Session>>,
+    session: Mutex<Option<end::Session>>,
     watch: Arc<watch::Watch>,
     webrtc: gst::glib::WeakRef<gst::Element>,
 }
