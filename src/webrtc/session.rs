@@ -146,7 +146,9 @@ impl Sessions {
         let gathering = self.shared.ice.gathering(&config).await;
         let id = token(8);
         let opening = Opening { id: id.clone(), offer: offer.clone(), plan: plan.clone(), subscription, gathering };
-        let opened = self.shared.engine.open(opening).await?;
+        let opened = self.shared.engine.open(opening).await.inspect_err(|e| {
+            tracing::warn!(session = %id, path = %meta.path, client = %meta.remote.ip(), "viewer cannot join: {e}");
+        })?;
         let session_id: u64 = rand::random::<u64>() >> 2;
         let cname = format!("camgate-{id}");
         let answer = answer::write(&offer, &plan, &opened.transport, &opened.streams, session_id, &cname);

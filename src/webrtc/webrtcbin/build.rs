@@ -27,7 +27,7 @@ use crate::webrtc::webrtcbin::watch::Watch;
 
 /// One step of the negotiation inside webrtcbin. Milliseconds, but for a machine
 /// that is quite out of breath: late is better than an error then.
-const STEP: Duration = Duration::from_secs(6);
+const STEP: Duration = Duration::from_secs(8);
 /// Candidates that one session may gather.
 const CANDIDATES: usize = 256;
 

@@ -27,7 +27,7 @@ use crate::webrtc::engine::{Engine, Job, Opened, Opening, Peer, PeerState, PeerS
 pub use pump::Budget;
 
 /// Building and negotiating takes some ten ms; longer than this is a fault.
-const DEADLINE: Duration = Duration::from_secs(7);
+const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Who we are to every peer. ECDSA P-256: some peers want it, and webrtcbin's own
 /// RSA key (before 1.28) costs 50 ms a session.
