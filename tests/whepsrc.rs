@@ -70,7 +70,9 @@ impl Player {
                     let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
                     let map = sample.buffer().unwrap().map_readable().unwrap();
                     let stamp = nal::units(&map).find_map(|(_, nal)| Stamp::from_nal(nal, Codec::H264));
-                    let key = nal::units(&map).any(|(kind, _)| nal::is_key_slice(kind, Codec::H264));
+                    let key = nal::units(&map)
+                        .filter_map(|(_, unit)| nal::kind(unit, Codec::H264))
+                        .any(|kind| nal::is_key_slice(kind, Codec::H264));
                     if let Some(stamp) = stamp {
                         to.lock().unwrap().push((stamp.index, key));
                     }
