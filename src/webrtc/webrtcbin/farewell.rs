@@ -23,10 +23,10 @@ pub fn say(webrtc: &gst::Element) {
     }
 }
 
-/// The encoder closes its side when its stream ends. It has no sink pad as long
-/// as there are no data channels.
+/// The encoder closes its side when its stream ends: that of the data channels,
+/// which webrtcbin lays on whether there are any or not.
 fn close(encoder: &gst::Element) {
-    let (Some(source), Some(sink)) = (encoder.static_pad("src"), encoder.request_pad_simple("sink")) else { return };
+    let (Some(source), Some(sink)) = (encoder.static_pad("src"), encoder.static_pad("sink")) else { return };
     let sent = signalled(&source, gst::PadProbeType::BUFFER);
     sink.send_event(gst::event::StreamStart::new("farewell"));
     sink.send_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
