@@ -174,7 +174,8 @@ fn detail(debug: &str, message: &str) -> String {
     // "gstrtspsrc.c(8123): gst_rtspsrc_retrieve_sdp (): /GstPipeline…:" is a place, not a cause.
     let cause = if last.contains(".c(") { "" } else { last };
     let message = message.trim().trim_end_matches('.');
-    match (cause.trim_matches(|c| c == '(' || c == ')').trim_end_matches('.'), message) {
+    let bare = cause.strip_prefix('(').and_then(|c| c.strip_suffix(')')).unwrap_or(cause);
+    match (bare.trim_end_matches('.'), message) {
         ("", m) => m.into(),
         (c, m) if m.contains(c) => m.into(),
         (c, "") => c.into(),
@@ -197,7 +198,7 @@ mod tests {
                 "../gst/rtsp/gstrtspsrc.c(1): f (): /GstPipeline:p:\nFailed to connect. (Generic error)",
                 "Could not open resource for reading and writing."
             ),
-            "Could not open resource for reading and writing (Failed to connect. (Generic error)".to_owned() + ")"
+            "Could not open resource for reading and writing (Failed to connect. (Generic error))"
         );
         assert_eq!(detail("x.c(1): f ():", "Unauthorized"), "Unauthorized");
         assert_eq!(detail("", "gone."), "gone");
