@@ -1,7 +1,9 @@
 //! Cameras that begin well and then misbehave. Viewers stay.
 
 use super::small;
-use super::support::api::{SOON, assert_smooth, frames, more_frames, reason, track, until_state, until_status, view, view_with};
+use super::support::api::{
+    SOON, assert_smooth, frames, more_frames, reason, track, until_state, until_status, view, view_with,
+};
 use super::support::camera::{Camera, Codec};
 use super::support::faults::Fault;
 use super::support::gateway::{Gateway, paths};

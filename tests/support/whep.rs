@@ -122,7 +122,7 @@ impl Offer {
         let mut rtc = Rtc::builder()
             .set_rtp_mode(true)
             .enable_h265(options.h265)
-            // As browsers do.
+            // Off by default in str0m, on in every browser.
             .enable_pcmu(true, false)
             .enable_pcma(true, false)
             .set_stats_interval(Some(Duration::from_millis(250)))

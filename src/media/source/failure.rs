@@ -115,7 +115,9 @@ fn explain(status: Option<u32>, debug: &str, message: &str, about: &About) -> (F
             ),
             Some(seen) => (
                 FailureKind::Refused,
-                format!("the certificate of {address} is not trusted; if it is the camera's, set sourceFingerprint: {seen}"),
+                format!(
+                    "the certificate of {address} is not trusted; if it is the camera's, set sourceFingerprint: {seen}"
+                ),
             ),
             None => (
                 FailureKind::Silent,
@@ -154,10 +156,7 @@ fn refusal(code: u32, about: &About) -> (FailureKind, String) {
             (FailureKind::NotFound, format!("camera knows no such stream ({code}): check the path in the URL"))
         }
         453 | 503 => (FailureKind::Refused, format!("camera has no room for another viewer ({code})")),
-        461 => (
-            FailureKind::Refused,
-            "camera refuses this transport (461): set rtspTransport to another one".into(),
-        ),
+        461 => (FailureKind::Refused, "camera refuses this transport (461): set rtspTransport to another one".into()),
         code => (FailureKind::Refused, format!("camera answered with an error ({code})")),
     }
 }

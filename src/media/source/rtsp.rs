@@ -16,9 +16,9 @@ use crate::media::hub::Hub;
 use crate::media::pipeline::Pipeline;
 use crate::media::sdp::{self, Stream};
 use crate::media::source::certificate::{self, TurnedDown};
+use crate::media::source::failure::{self, About};
 use crate::media::source::keep_alive;
 use crate::media::source::sink::{self, Link};
-use crate::media::source::failure::{self, About};
 use crate::media::source::{Event, Failure, FailureKind, Hints, Spec};
 use crate::media::template::{self, Template};
 
@@ -239,8 +239,8 @@ impl Attempt {
         let selected = self.choice().map_or(0, |c| c.selected.len());
         // The session manager has a pad for each stream that was set up.
         let manager = src.downcast_ref::<gst::Bin>().and_then(|b| b.by_name("manager"));
-        let set_up =
-            manager.map_or(selected, |m| m.sink_pads().iter().filter(|p| p.name().starts_with("recv_rtp_sink_")).count());
+        let set_up = manager
+            .map_or(selected, |m| m.sink_pads().iter().filter(|p| p.name().starts_with("recv_rtp_sink_")).count());
         if selected > 1 && set_up == 1 && !self.hints.no_audio {
             let failure = Failure::new(FailureKind::Refused, "camera refuses its audio track (461)");
             self.fail(failure.instead(Hints { no_audio: true, ..self.hints }));
@@ -292,11 +292,8 @@ impl Attempt {
 
     fn error(&self, e: &gst::message::Error) {
         let described = self.choice();
-        let about = About {
-            turned_down: self.turned_down.fingerprint(),
-            described: described.is_some(),
-            ..self.about.clone()
-        };
+        let about =
+            About { turned_down: self.turned_down.fingerprint(), described: described.is_some(), ..self.about.clone() };
         let mut failure = Failure::of_camera(e, &about);
         let text = e.debug().unwrap_or_default();
         let status = failure::status(e);

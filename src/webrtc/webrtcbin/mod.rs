@@ -138,7 +138,7 @@ impl Peer for BinPeer {
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
         Box::pin(async move {
             let Some(session) = session else { return };
-            let job = tokio::task::spawn_blocking(move || session.shut());
+            let job = tokio::task::spawn_blocking(move || drop(session));
             if tokio::time::timeout(DEADLINE, job).await.is_err() {
                 tracing::error!("a viewer's pipeline is frozen: no answer to NULL, left behind");
             }
@@ -150,7 +150,7 @@ impl Drop for BinPeer {
     fn drop(&mut self) {
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (Some(session), Ok(rt)) = (session, tokio::runtime::Handle::try_current()) {
-            rt.spawn_blocking(move || session.shut());
+            rt.spawn_blocking(move || drop(session));
         }
     }
 }
