@@ -105,7 +105,7 @@ async fn another_codec_ends_the_sessions_with_the_reason_and_they_can_join_again
     assert_smooth(&again);
     // Who knows no H.265 is told so.
     let refused = Viewer::join(gateway.url(), "gate", Options::default()).await.err().expect("joined");
-    assert!((400..500).contains(&refused.status) && refused.body.contains("H265"), "{refused}");
+    assert!((400..500).contains(&refused.status) && refused.body.contains("H.265"), "{refused}");
 }
 
 #[tokio::test]
