@@ -24,6 +24,9 @@ pub struct Registry {
 
 #[derive(Debug)]
 struct Shared {
+    /// Where paths live: not on the HTTP worker whose request made one, which ends
+    /// when camgate moves to another address.
+    runtime: tokio::runtime::Handle,
     config: watch::Sender<Arc<Config>>,
     /// Held for map operations only, never across an await.
     paths: Mutex<HashMap<String, Entry>>,
@@ -37,10 +40,15 @@ struct Entry {
 }
 
 impl Registry {
-    /// Starts the actors of every path with a name. Needs the tokio runtime.
+    /// Starts the actors of every path with a name. Called on the runtime that paths
+    /// are to live on.
     pub fn start(config: Arc<Config>) -> Self {
         let registry = Registry {
-            shared: Arc::new(Shared { config: watch::Sender::new(config.clone()), paths: Mutex::default() }),
+            shared: Arc::new(Shared {
+                runtime: tokio::runtime::Handle::current(),
+                config: watch::Sender::new(config.clone()),
+                paths: Mutex::default(),
+            }),
         };
         for name in config.paths.keys().filter(|n| exact(n)) {
             registry.spawn(name, false);
@@ -76,6 +84,7 @@ impl Registry {
                 return None;
             }
         }
+        let _runtime = self.shared.runtime.enter();
         let handle = actor::spawn(name, found.conf, config.read_timeout, dynamic);
         paths.insert(name.into(), Entry { conf_name: found.conf_name, dynamic, handle: handle.clone() });
         Some(handle)

@@ -50,6 +50,9 @@ pub struct Sessions {
 }
 
 struct Shared {
+    /// Where sessions live: not on the HTTP worker that their request came in by,
+    /// which ends when camgate moves to another address.
+    runtime: tokio::runtime::Handle,
     engine: Arc<dyn Engine>,
     ice: Ice,
     config: watch::Receiver<Arc<Config>>,
@@ -105,10 +108,18 @@ struct Session {
 }
 
 impl Sessions {
-    /// Sessions on an engine, with the configuration as it changes.
+    /// Sessions on an engine, with the configuration as it changes. Called on the
+    /// runtime that sessions are to live on.
     pub fn new(engine: Arc<dyn Engine>, ice: Ice, config: watch::Receiver<Arc<Config>>) -> Self {
         Sessions {
-            shared: Arc::new(Shared { engine, ice, config, open: Mutex::default(), half_open: Mutex::default() }),
+            shared: Arc::new(Shared {
+                runtime: tokio::runtime::Handle::current(),
+                engine,
+                ice,
+                config,
+                open: Mutex::default(),
+                half_open: Mutex::default(),
+            }),
         }
     }
 
@@ -126,7 +137,7 @@ impl Sessions {
     /// A client that goes away meanwhile drops this future; what was begun is
     /// finished all the same, and the session ends by its handshake timeout.
     pub async fn open(&self, offer: Offer, subscription: Subscription, meta: SessionMeta) -> Result<Opened> {
-        let job = tokio::spawn(self.clone().open_whole(offer, subscription, meta));
+        let job = self.shared.runtime.spawn(self.clone().open_whole(offer, subscription, meta));
         job.await.unwrap_or_else(|e| Err(Error::new(Kind::Internal, format!("the session's task died: {e}"))))
     }
 

@@ -78,3 +78,24 @@ async fn the_status_tells_profile_size_and_rate() {
     assert!(indices.windows(2).all(|w| w[1] == w[0] + 1), "{indices:?}");
     assert_eq!((camera.describes(), camera.connections()), (1, 1));
 }
+
+#[tokio::test]
+async fn timestamps_are_the_cameras_and_not_those_of_arrival() {
+    let camera = small().start();
+    let udp = small().misbehave(super::support::faults::Fault::NoTcp).start();
+    let gateway = Gateway::start(&paths(&[("tcp", &camera.url()), ("udp", &udp.url())]));
+    for path in ["tcp", "udp"] {
+        let viewer = view(&gateway, path).await;
+        frames(&viewer, 200).await;
+        // When the viewer is told to show a frame, against when it was taken; the first
+        // ones are squeezed.
+        let off: Vec<i64> = viewer.with(|log| {
+            let frames = log.video.frames.iter().skip(50);
+            frames.filter_map(|f| Some((f.time * 1_000_000 / 90) as i64 - f.stamp?.captured_ns as i64)).collect()
+        });
+        let steps: Vec<i64> = off.windows(2).map(|w| (w[1] - w[0]) / 1_000).collect();
+        println!("{path}: off by {} us in all", (off[off.len() - 1] - off[0]) / 1_000);
+        println!("{steps:?}");
+        assert!(steps.iter().all(|s| s.abs() < 2_000), "microseconds: {steps:?}");
+    }
+}

@@ -86,7 +86,8 @@ pub fn assert_smooth(viewer: &Viewer) {
     viewer.with(|log| {
         for (name, track) in [("video", &log.video), ("audio", &log.audio)] {
             assert_eq!((track.lost, track.missing()), (0, 0), "{name} has gaps");
-            assert!(track.steps().iter().all(|s| *s > 0), "{name} steps back: {:?}", track.steps());
+            // A camera double that is kept from its work takes two pictures at once.
+            assert!(track.steps().iter().all(|s| *s >= 0), "{name} steps back: {:?}", track.steps());
         }
         assert_eq!(log.wire.duplicates(), 0);
         assert!(log.error.is_none(), "{:?}", log.error);

@@ -240,7 +240,7 @@ impl Viewer {
 
     /// Looks at the log.
     pub fn with<T>(&self, look: impl FnOnce(&Log) -> T) -> T {
-        look(&self.log.lock().unwrap())
+        look(&super::whep_loop::held(&self.log))
     }
 
     pub fn state(&self) -> State {

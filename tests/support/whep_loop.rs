@@ -83,9 +83,15 @@ impl ViewerPool {
     }
 }
 
+/// The log, also after a test failed while it looked at it: the other viewers of
+/// this thread go on.
+pub(super) fn held(log: &Mutex<Log>) -> std::sync::MutexGuard<'_, Log> {
+    log.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 async fn drive(mut job: Job) {
     let result = drive_inner(&mut job).await;
-    let mut log = job.log.lock().unwrap();
+    let mut log = held(&job.log);
     if let Err(error) = result {
         log.error = Some(error);
     }
@@ -110,7 +116,7 @@ async fn drive_inner(job: &mut Job) -> Result<(), String> {
                 None | Some(Command::Vanish) => return Ok(()),
                 Some(Command::Close) => {
                     job.rtc.close().map_err(|e| text(&e))?;
-                    job.log.lock().unwrap().state = State::Closed;
+                    held(&job.log).state = State::Closed;
                 }
                 Some(Command::RequestKey) => {
                     let video = job.kinds.iter().find(|(_, kind)| **kind == MediaKind::Video);
@@ -135,13 +141,13 @@ async fn drive_inner(job: &mut Job) -> Result<(), String> {
                         Err(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => continue,
                         Err(e) => return Err(e.to_string()),
                     };
-                    let rtp = job.log.lock().unwrap().wire.datagram(&buffer[..size]);
+                    let rtp = held(&job.log).wire.datagram(&buffer[..size]);
                     if rtp && job.loss > 0.0 {
                         random ^= random << 13;
                         random ^= random >> 7;
                         random ^= random << 17;
                         if (random >> 11) as f64 / (1u64 << 53) as f64 <= job.loss {
-                            job.log.lock().unwrap().wire.dropped += 1;
+                            held(&job.log).wire.dropped += 1;
                             continue;
                         }
                     }
@@ -188,7 +194,7 @@ fn drain(job: &mut Job, socket: &tokio::net::UdpSocket, arrival: Instant) -> Res
 }
 
 fn note(job: &mut Job, event: Event, arrival: Instant) {
-    let mut log = job.log.lock().unwrap();
+    let mut log = held(&job.log);
     match event {
         Event::Connected => {
             log.connected = Some(Instant::now());

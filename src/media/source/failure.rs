@@ -173,13 +173,12 @@ fn detail(debug: &str, message: &str) -> String {
     let last = debug.lines().rev().map(str::trim).find(|l| !l.is_empty()).unwrap_or("");
     // "gstrtspsrc.c(8123): gst_rtspsrc_retrieve_sdp (): /GstPipeline…:" is a place, not a cause.
     let cause = if last.contains(".c(") { "" } else { last };
-    let message = message.trim().trim_end_matches('.');
-    let bare = cause.strip_prefix('(').and_then(|c| c.strip_suffix(')')).unwrap_or(cause);
-    match (bare.trim_end_matches('.'), message) {
+    let cause = cause.strip_prefix('(').and_then(|c| c.strip_suffix(')')).unwrap_or(cause).trim_end_matches('.');
+    match (cause, message.trim().trim_end_matches('.')) {
         ("", m) => m.into(),
         (c, m) if m.contains(c) => m.into(),
         (c, "") => c.into(),
-        (c, m) => format!("{m} ({c})"),
+        (c, m) => format!("{m}: {c}"),
     }
 }
 
@@ -193,13 +192,9 @@ mod tests {
 
     #[test]
     fn causes_are_found() {
-        assert_eq!(
-            detail(
-                "../gst/rtsp/gstrtspsrc.c(1): f (): /GstPipeline:p:\nFailed to connect. (Generic error)",
-                "Could not open resource for reading and writing."
-            ),
-            "Could not open resource for reading and writing (Failed to connect. (Generic error))"
-        );
+        let debug = "../gst/rtsp/gstrtspsrc.c(1): f (): /GstPipeline:p:\nFailed to connect. (Generic error)";
+        assert_eq!(detail(debug, "Could not open it."), "Could not open it: Failed to connect. (Generic error)");
+        assert_eq!(detail("x.c(1): f ():\n(what)", "Failed."), "Failed: what");
         assert_eq!(detail("x.c(1): f ():", "Unauthorized"), "Unauthorized");
         assert_eq!(detail("", "gone."), "gone");
     }

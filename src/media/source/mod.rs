@@ -5,6 +5,7 @@
 //! Who tries again, and when, is the path's business.
 
 mod certificate;
+mod clock;
 mod failure;
 mod keep_alive;
 mod launch;

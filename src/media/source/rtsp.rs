@@ -17,6 +17,7 @@ use crate::media::pipeline::Pipeline;
 use crate::media::sdp::{self, Stream};
 use crate::media::source::certificate::{self, TurnedDown};
 use crate::media::source::failure::{self, About};
+use crate::media::source::clock;
 use crate::media::source::keep_alive;
 use crate::media::source::sink::{self, Link};
 use crate::media::source::{Event, Failure, FailureKind, Hints, Spec};
@@ -275,7 +276,10 @@ impl Attempt {
         }
         pipeline.add(&bin).map_err(|e| internal(&e))?;
         bin.sync_state_with_parent().map_err(|e| internal(&e))?;
+        let rate = pad.current_caps().and_then(|c| c.structure(0).and_then(|s| s.get::<i32>("clock-rate").ok()));
+        let rate = rate.and_then(|r| u32::try_from(r).ok()).or(codec.map(|c| c.clock_rate())).unwrap_or(90_000);
         let target = bin.static_pad("sink").ok_or_else(|| internal(&"branch without sink pad"))?;
+        clock::attach(&target, rate);
         pad.link(&target).map_err(|e| internal(&e))?;
         Ok(())
     }

@@ -1,0 +1,188 @@
+//! When a packet's content was captured, from the camera's own timestamps.
+//!
+//! rtspsrc guesses it from the time of arrival: smoothed, but over TCP a burst
+//! after a pause still gives frames the same time, or times out of step with what
+//! the camera wrote. Here the camera's RTP timestamps decide the distances, and the
+//! guess only where zero is: the offset between both follows the guess slowly, so
+//! that the camera's clock may drift and audio and video stay together.
+
+use gst::prelude::*;
+use gstreamer as gst;
+
+use crate::media::rtp;
+
+/// Off by more than this, the camera's timestamps have jumped, or its connection
+/// stood still: the offset is chosen anew, ns.
+const JUMP: i64 = 1_000_000_000;
+/// How fast the offset follows: a fifth of the error per second …
+const FOLLOW: i64 = 5_000_000_000;
+/// … and at most a fiftieth of the time that passes.
+const MOST: i64 = 50;
+/// The least distance of a frame from the one before after a jump, ns.
+const STEP: i64 = 10_000_000;
+
+/// One track's clock. Pure.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    rate: u32,
+    last: Option<Last>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    /// The highest timestamp so far, as written and without its wrap-around.
+    rtp: u32,
+    unwrapped: i64,
+    offset: i64,
+    /// The highest time given out.
+    time: i64,
+}
+
+impl Clock {
+    /// A clock for timestamps of `rate` Hz.
+    pub fn new(rate: u32) -> Self {
+        Clock { rate: rate.max(1), last: None }
+    }
+
+    /// The time, in ns, of the content with the timestamp `rtp`, where the guess is
+    /// `guess` ns. The same for all packets of a frame; grows with the timestamp.
+    pub fn time(&mut self, rtp: u32, guess: u64) -> u64 {
+        let guess = i64::try_from(guess).unwrap_or(i64::MAX / 4);
+        let Some(last) = self.last else {
+            self.last = Some(Last { rtp, unwrapped: 0, offset: guess, time: guess });
+            return guess as u64;
+        };
+        let ahead = i64::from(rtp.wrapping_sub(last.rtp) as i32);
+        let unwrapped = last.unwrapped + ahead;
+        let (elapsed, since) = (self.ns(unwrapped), self.ns(ahead));
+        let error = guess - elapsed - last.offset;
+        let jumped = error.abs() > JUMP;
+        if ahead <= 0 && !jumped {
+            // Another packet of the frame, or a B-frame, which is shown earlier.
+            return (elapsed + last.offset).max(0) as u64;
+        }
+        if jumped && ahead == 0 {
+            return last.time.max(0) as u64;
+        }
+        let offset = if jumped {
+            guess.max(last.time + STEP) - elapsed
+        } else {
+            let step = i128::from(error) * i128::from(since) / i128::from(FOLLOW);
+            last.offset + (step as i64).clamp(-since / MOST, since / MOST)
+        };
+        let time = elapsed + offset;
+        self.last = Some(Last { rtp, unwrapped, offset, time: time.max(last.time) });
+        time.max(0) as u64
+    }
+
+    fn ns(&self, ticks: i64) -> i64 {
+        (i128::from(ticks) * 1_000_000_000 / i128::from(self.rate)) as i64
+    }
+}
+
+/// Stamps all packets that come into `pad`.
+pub fn attach(pad: &gst::Pad, rate: u32) {
+    let clock = std::sync::Mutex::new(Clock::new(rate));
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
+        let mut clock = clock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(buffer) = info.buffer_mut() {
+            stamp(&mut clock, buffer.make_mut());
+        } else if let Some(list) = info.buffer_list_mut() {
+            list.make_mut().foreach_mut(|mut buffer, _| {
+                stamp(&mut clock, buffer.make_mut());
+                std::ops::ControlFlow::Continue(Some(buffer))
+            });
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn stamp(clock: &mut Clock, buffer: &mut gst::BufferRef) {
+    let Some(guess) = buffer.pts() else { return };
+    let timestamp = buffer.map_readable().ok().and_then(|map| rtp::parse(&map).map(|p| p.timestamp));
+    if let Some(timestamp) = timestamp {
+        buffer.set_pts(gst::ClockTime::from_nseconds(clock.time(timestamp, guess.nseconds())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: i64 = 1_000_000;
+
+    fn steps(times: &[u64]) -> Vec<i64> {
+        times.windows(2).map(|w| w[1] as i64 - w[0] as i64).collect()
+    }
+
+    #[test]
+    fn a_burst_after_a_pause_keeps_its_distances() {
+        let mut clock = Clock::new(90_000);
+        // 0.5 s of silence before the tenth frame, and then all at the same moment.
+        let guess = |n: i64| 1_000 * MS + if (10..22).contains(&n) { 880 * MS } else { n * 40 * MS };
+        let times: Vec<u64> = (0..50).map(|n| clock.time(n as u32 * 3_600, guess(n) as u64)).collect();
+        assert!(steps(&times).iter().all(|s| (39_200_000..=40_800_000).contains(s)), "{:?}", steps(&times));
+    }
+
+    #[test]
+    fn packets_of_one_frame_have_one_time_and_b_frames_step_back() {
+        let mut clock = Clock::new(90_000);
+        let a = clock.time(0, 0);
+        assert_eq!(clock.time(0, 5_000_000), a);
+        let later = clock.time(10_800, 40_000_000);
+        let b = clock.time(3_600, 80_000_000);
+        assert!(b < later && b > a);
+        assert!(clock.time(14_400, 120_000_000) > later);
+    }
+
+    #[test]
+    fn a_drifting_camera_is_followed() {
+        let mut clock = Clock::new(90_000);
+        // A fast camera clock: 500 ppm, for an hour.
+        let mut off = 0;
+        for n in 0..90_000i64 {
+            let guess = n * 40 * MS;
+            let time = clock.time(((n * 3_600) as f64 * 1.0005) as u32, guess as u64);
+            off = time as i64 - guess;
+        }
+        assert!(off.abs() < 20 * MS, "{off}");
+    }
+
+    #[test]
+    fn the_wrap_around_is_no_jump() {
+        let mut clock = Clock::new(90_000);
+        let start = u32::MAX - 9_000;
+        let times: Vec<u64> =
+            (0..10u32).map(|n| clock.time(start.wrapping_add(n * 3_600), u64::from(n) * 40_000_000)).collect();
+        assert!(steps(&times).iter().all(|s| *s == 40 * MS));
+    }
+
+    #[test]
+    fn a_jump_to_either_side_goes_on_from_now() {
+        for jump in [i32::MAX / 2, -i32::MAX / 2, 200_000, -200_000] {
+            let mut clock = Clock::new(90_000);
+            clock.time(0, 0);
+            let before = clock.time(3_600, 40 * MS as u64);
+            let after = clock.time(7_200u32.wrapping_add(jump as u32), 80 * MS as u64);
+            assert!((1..=50 * MS).contains(&(after as i64 - before as i64)), "{jump}");
+            let next = clock.time(10_800u32.wrapping_add(jump as u32), 120 * MS as u64);
+            assert!((39 * MS..=41 * MS).contains(&(next as i64 - after as i64)), "{jump}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn time_grows_with_every_frame(frames in proptest::collection::vec((1u32..900_000, 0u64..20_000), 1..60)) {
+            let mut clock = Clock::new(90_000);
+            let mut rtp = 0u32;
+            let mut last = clock.time(rtp, 0);
+            for (step, guess_ms) in frames {
+                rtp = rtp.wrapping_add(step);
+                let time = clock.time(rtp, guess_ms * 1_000_000);
+                prop_assert!(time > last);
+                last = time;
+            }
+        }
+    }
+}
