@@ -40,6 +40,14 @@ pub fn run(named: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    // A viewer of webrtcbin holds some twenty descriptors; the usual soft limit is 1,024.
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < 4_096 => {
+            tracing::warn!(limit, "few file descriptors allowed: raise ulimit -n for more than a few dozen viewers")
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!("the limit of file descriptors stays as it is: {error}"),
+    }
     gstreamer::init().context("GStreamer does not start")?;
     tracing::info!(camgate = env!("CARGO_PKG_VERSION"), gstreamer = %gstreamer::version_string(), "starting");
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::groups::{Part, expand, parts};
 use super::problem::shown;
@@ -225,6 +225,17 @@ impl RtspUrl {
             Some(port) => format!("{scheme}://{host}:{port}{}", self.rest),
             None => format!("{scheme}://{host}{}", self.rest),
         }
+    }
+
+    /// The URL with its credentials, every unusual character of them escaped.
+    pub fn location_with_credentials(&self) -> Secret {
+        let bare = self.location();
+        let (Some(user), Some((scheme, behind))) = (&self.user, bare.split_once("://")) else {
+            return Secret::new(bare);
+        };
+        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let password = self.password.as_ref().map(|p| encode(p.expose())).unwrap_or_default();
+        Secret::new(format!("{scheme}://{}:{password}@{behind}", encode(user)))
     }
 }
 

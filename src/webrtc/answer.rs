@@ -119,6 +119,10 @@ fn reject(out: &mut String, section: &Section) {
         let _ = write!(out, "a=mid:{}\r\n", section.mid);
     }
     out.push_str("a=inactive\r\n");
+    // str0m refuses a whole answer over a format without rtpmap, also at port 0.
+    if let Some(codec) = format.parse().ok().and_then(|pt| section.codec(pt)) {
+        let _ = write!(out, "a=rtpmap:{} {}\r\n", codec.pt, codec.rtpmap());
+    }
 }
 
 fn accept(

@@ -41,8 +41,11 @@ pub struct Opening {
 /// How candidates are gathered, resolved: nothing here needs a name server.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Gathering {
-    /// The local addresses to offer.
+    /// The local addresses to use.
     pub local: Vec<IpAddr>,
+    /// Whether the local addresses are offered as they are
+    /// (`webrtcIPsFromInterfaces`), besides the additional ones.
+    pub offer_local: bool,
     /// Further addresses under which the local ones are known outside.
     pub additional: Vec<IpAddr>,
     /// UDP ports to use, both included.

@@ -123,7 +123,8 @@ impl Ice {
         additional.retain(|ip| !local.contains(ip));
         additional.dedup();
         let ports = config.webrtc_port_range;
-        let mut gathering = Gathering { local, additional, ports, ..Gathering::default() };
+        let offer_local = config.webrtc_ips_from_interfaces;
+        let mut gathering = Gathering { local, offer_local, additional, ports, ..Gathering::default() };
         for server in config.webrtc_ice_servers2.iter().filter(|s| !s.client_only) {
             let Some(url) = parse_server(&server.url) else { continue };
             // webrtcbin's agent would resolve names itself, blocking.
@@ -223,12 +224,9 @@ async fn binding(server: SocketAddr) -> std::io::Result<(Duration, SocketAddr)> 
     }
 }
 
-/// The addresses of this machine to offer: all but loopback and link-local ones;
+/// The addresses of this machine to use: all but loopback and link-local ones;
 /// with a list of interfaces all of theirs, loopback too when it is named.
 fn local_addresses(config: &Config) -> Vec<IpAddr> {
-    if !config.webrtc_ips_from_interfaces {
-        return Vec::new();
-    }
     let list = &config.webrtc_ips_from_interfaces_list;
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces

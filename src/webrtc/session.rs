@@ -4,13 +4,13 @@
 //! its client has, its *id* in logs, metrics and the API.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::error::{Error, Kind, Result};
 use crate::media::codec::Track;
 use crate::media::hub::Subscription;
@@ -55,6 +55,45 @@ struct Shared {
     config: watch::Receiver<Arc<Config>>,
     /// By secret. Held for map operations only.
     open: Mutex<HashMap<String, Arc<Session>>>,
+    /// Handshakes under way, by address (http.md, limits). Held likewise.
+    half_open: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A handshake under way; dropping it frees its place.
+struct HalfOpen {
+    shared: Arc<Shared>,
+    ip: IpAddr,
+}
+
+impl HalfOpen {
+    /// Takes a place, or 503: handshakes are what costs, and what a flood begins.
+    fn take(shared: &Arc<Shared>, ip: IpAddr, limits: &Limits) -> Result<Self> {
+        let mut places = shared.half_open.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |who: &str| {
+            Err(Error::new(Kind::Unavailable, format!("too many viewers are connecting at once {who}")).retry_after(2))
+        };
+        if places.values().sum::<usize>() >= limits.handshakes {
+            return full("(limits: handshakes)");
+        }
+        let mine = places.entry(ip).or_default();
+        if *mine >= limits.handshakes_per_address {
+            return full("from this address (limits: handshakesPerAddress)");
+        }
+        *mine += 1;
+        Ok(HalfOpen { shared: shared.clone(), ip })
+    }
+}
+
+impl Drop for HalfOpen {
+    fn drop(&mut self) {
+        let mut places = self.shared.half_open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(n) = places.get_mut(&self.ip) {
+            *n -= 1;
+            if *n == 0 {
+                places.remove(&self.ip);
+            }
+        }
+    }
 }
 
 struct Session {
@@ -68,7 +107,9 @@ struct Session {
 impl Sessions {
     /// Sessions on an engine, with the configuration as it changes.
     pub fn new(engine: Arc<dyn Engine>, ice: Ice, config: watch::Receiver<Arc<Config>>) -> Self {
-        Sessions { shared: Arc::new(Shared { engine, ice, config, open: Mutex::default() }) }
+        Sessions {
+            shared: Arc::new(Shared { engine, ice, config, open: Mutex::default(), half_open: Mutex::default() }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
@@ -81,8 +122,17 @@ impl Sessions {
     }
 
     /// Answers an offer. Errors: 400 and 422 from the negotiation, 500 from the engine.
+    ///
+    /// A client that goes away meanwhile drops this future; what was begun is
+    /// finished all the same, and the session ends by its handshake timeout.
     pub async fn open(&self, offer: Offer, subscription: Subscription, meta: SessionMeta) -> Result<Opened> {
+        let job = tokio::spawn(self.clone().open_whole(offer, subscription, meta));
+        job.await.unwrap_or_else(|e| Err(Error::new(Kind::Internal, format!("the session's task died: {e}"))))
+    }
+
+    async fn open_whole(self, offer: Offer, subscription: Subscription, meta: SessionMeta) -> Result<Opened> {
         let config = self.shared.config.borrow().clone();
+        let place = HalfOpen::take(&self.shared, meta.remote.ip(), &config.limits)?;
         let tracks: Vec<Track> = subscription.tracks().to_vec();
         let mut plan = negotiate::negotiate(&offer, &tracks)?;
         for section in &mut plan.sections {
@@ -107,15 +157,16 @@ impl Sessions {
         let session = Arc::new(Session { id, path: meta.path.clone(), etag: etag.clone(), ufrag, peer: opened.peer });
         tracing::info!(session = %session.id, path = %meta.path, client = %meta.remote.ip(), "viewer joins");
         self.lock().insert(secret.clone(), session.clone());
-        tokio::spawn(self.clone().guard(secret.clone(), session, config.webrtc_handshake_timeout));
+        tokio::spawn(self.clone().guard(secret.clone(), session, place, config.webrtc_handshake_timeout));
         Ok(Opened { secret, etag, answer })
     }
 
     /// Looks after a session until it ends, and then takes it away.
-    async fn guard(self, secret: String, session: Arc<Session>, handshake: Duration) {
+    async fn guard(self, secret: String, session: Arc<Session>, place: HalfOpen, handshake: Duration) {
         let began = Instant::now();
         let mut state = session.peer.state();
         let first = tokio::time::timeout(handshake, state.wait_for(|s| *s != PeerState::Connecting)).await;
+        drop(place);
         let reason = match first.map(|r| r.map(|s| s.clone())) {
             Ok(Ok(PeerState::Closed(reason))) => reason,
             Ok(Ok(_)) => {
@@ -148,13 +199,14 @@ impl Sessions {
         found.ok_or_else(|| Error::new(Kind::NotFound, "no such session: it has ended, or never was"))
     }
 
-    /// Takes a trickle fragment (RFC 8840). `if_match` is an unquoted tag; without
-    /// one, or with `*`, the fragment is taken as long as it restarts nothing.
+    /// Takes a trickle fragment (RFC 8840). `if_match`: unquoted tags, with commas
+    /// between them; without one, or with `*`, the fragment is taken as long as it
+    /// restarts nothing.
     ///
     /// Errors: 404 unknown session, 412 another tag, 400 malformed, 422 ICE restart.
     pub async fn patch(&self, secret: &str, path: &str, if_match: Option<&str>, body: &str) -> Result<()> {
         let session = self.find(secret, path)?;
-        if if_match.is_some_and(|tag| tag != "*" && tag != session.etag) {
+        if if_match.is_some_and(|tags| !names(tags, &session.etag)) {
             return Err(Error::new(Kind::PreconditionFailed, "this is not the entity tag of the ICE session"));
         }
         let fragment = sdpfrag::parse(body)?;
@@ -188,6 +240,11 @@ impl Sessions {
     }
 }
 
+/// Whether one of the tags of an If-Match is this one (RFC 9110 §13.1.1).
+fn names(tags: &str, etag: &str) -> bool {
+    tags.split(',').any(|tag| tag == "*" || tag == etag)
+}
+
 /// `bytes` of chance as hexadecimal digits.
 fn token(bytes: usize) -> String {
     (0..bytes).map(|_| format!("{:02x}", rand::random::<u8>())).collect()
@@ -196,6 +253,13 @@ fn token(bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_tag_of_several_is_enough() {
+        for (tags, want) in [("a", true), ("*", true), ("b,a", true), ("b", false), ("", false), ("W/\"a\"", false)] {
+            assert_eq!(names(tags, "a"), want, "{tags}");
+        }
+    }
 
     #[test]
     fn tokens_are_long_and_differ() {

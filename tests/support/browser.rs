@@ -9,12 +9,25 @@ use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, EventConsoleApiCa
 use chromiumoxide::page::ScreenshotParams;
 use futures_util::StreamExt;
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Messages kept per page.
 const KEPT: usize = 2_000;
+
+/// Debian's name, Ubuntu's, and Chrome's own; docker/setup.sh looks for the same.
+const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/// The first Chromium in the PATH.
+fn executable() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    NAMES
+        .iter()
+        .flat_map(|name| std::env::split_paths(&path).map(move |directory| directory.join(name)))
+        .find(|file| file.is_file())
+        .expect("no Chromium in the PATH: docker/setup.sh --test installs it")
+}
 
 /// A browser of its own profile; killed with all its children when dropped.
 pub struct Browser {
@@ -35,7 +48,7 @@ impl Browser {
     pub async fn launch_with(width: u32, height: u32, flags: &[&str]) -> Self {
         let profile = tempfile::Builder::new().prefix("camgate-chromium-").tempdir().unwrap();
         let config = BrowserConfig::builder()
-            .chrome_executable("/usr/bin/chromium")
+            .chrome_executable(executable())
             .user_data_dir(profile.path())
             .new_headless_mode()
             .no_sandbox()

@@ -203,6 +203,10 @@ impl Drop for Gateway {
             // What a failed test needs to be understood.
             let log = self.log();
             let from = log.len().saturating_sub(60);
+            // What it panicked about comes long before what followed from it.
+            for lines in log[..from].windows(2).filter(|w| w[0].contains("panicked at")) {
+                eprintln!("--- the gateway panicked ---\n{}", lines.join("\n"));
+            }
             eprintln!("--- the gateway's log ---\n{}", log[from..].join("\n"));
         }
         if self.is_running() {

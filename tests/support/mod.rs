@@ -9,6 +9,7 @@
 //! | [`rtsp_proxy`] | a man in the middle for RTSP: rewrites, refuses, holds, cuts |
 //! | [`whep`] | a WebRTC viewer on str0m, with packet, frame and latency records |
 //! | [`gateway`] | the real binary in a process of its own |
+//! | [`api`] | what the gateway says of its paths |
 //! | [`browser`] | the real headless Chromium |
 //! | [`turn`] | a real coturn |
 //! | [`static_server`] | serves a few files to the browser |
@@ -17,6 +18,7 @@
 //! nothing waits for a fixed time: see [`wait_until`].
 #![allow(dead_code, unused_imports)] // each test uses its own part of the kit
 
+pub mod api;
 pub mod barcode;
 pub mod browser;
 pub mod camera;

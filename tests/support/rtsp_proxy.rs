@@ -24,6 +24,9 @@ pub struct Rules {
     pub refuse: Option<Refuse>,
     /// Each answer is held back this long; interleaved packets are not.
     pub delay_answers: Duration,
+    /// Everything from the server is passed on in two halves, this long apart: a
+    /// client is in the middle of a message most of the time.
+    pub halves: Duration,
 }
 
 struct Shared {
@@ -191,7 +194,12 @@ fn downstream(mut server: &TcpStream, mut client: &TcpStream, shared: &Shared) -
             }
             None => message.bytes,
         };
-        client.write_all(&bytes)?;
+        let half = if rules.halves.is_zero() { bytes.len() } else { bytes.len() / 2 };
+        client.write_all(&bytes[..half])?;
+        if half < bytes.len() {
+            std::thread::sleep(rules.halves); // the pause asked for
+            client.write_all(&bytes[half..])?;
+        }
         passed += bytes.len() as u64;
         let limit = shared.cut_after.load(SeqCst);
         if limit > 0 && passed > limit {

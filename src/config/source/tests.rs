@@ -157,3 +157,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn credentials_come_back_escaped() {
+    for (text, full) in [
+        ("rtsp://op:p@ss%:w@[::1]:8554/a?b=c", "rtsp://op:p%40ss%25%3Aw@[::1]:8554/a?b=c"),
+        ("rtsp://op@10.0.0.5/a", "rtsp://op:@10.0.0.5/a"),
+        ("rtsps://10.0.0.5/a@b", "rtsps://10.0.0.5/a@b"),
+    ] {
+        assert_eq!(RtspUrl::parse(text).unwrap().location_with_credentials().expose(), full);
+    }
+}

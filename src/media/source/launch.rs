@@ -91,12 +91,7 @@ fn run(spec: &Spec, line: &str, hub: &Arc<Hub>, events: mpsc::Sender<Event>) -> 
         sink::attach(&sink, codec, parse, link.clone());
     }
     Ok(Pipeline::new(pipeline, &spec.path, move |message| match message.view() {
-        gst::MessageView::Error(e) => {
-            let mut failure = Failure::from_bus(e, false);
-            failure.kind = FailureKind::Lost;
-            failure.reason = failure.reason.replacen("camera failed", "pipeline failed", 1);
-            link.tell(Event::Failed(failure));
-        }
+        gst::MessageView::Error(e) => link.tell(Event::Failed(Failure::of_pipeline(e))),
         gst::MessageView::Eos(_) => link.tell(Event::Failed(Failure::new(FailureKind::Lost, "the pipeline ended"))),
         _ => {}
     }))

@@ -4,7 +4,9 @@
 //! A source lives for one attempt: it starts, becomes ready, fails or is stopped.
 //! Who tries again, and when, is the path's business.
 
+mod certificate;
 mod failure;
+mod keep_alive;
 mod launch;
 mod rtsp;
 mod sink;
@@ -81,7 +83,6 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Source {
     pipeline: Pipeline,
-    keep_alive: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// Events that wait for the path's actor; a source has three to tell, and more
@@ -95,30 +96,24 @@ impl Source {
         let (spec, hub) = (spec.clone(), hub.clone());
         // Making elements may load plugins from disk: off the async threads.
         let built = tokio::task::spawn_blocking(move || match &spec.origin {
-            Origin::Test | Origin::Launch(_) => launch::build(&spec, &hub, events).map(|p| (p, None)),
+            Origin::Test | Origin::Launch(_) => launch::build(&spec, &hub, events),
             Origin::Rtsp { url, transport, fingerprint } => {
                 rtsp::build(&spec, url, *transport, fingerprint.as_deref(), &hub, events)
             }
         });
-        let (pipeline, keep_alive) = match built.await {
+        let pipeline = match built.await {
             Ok(built) => built?,
             Err(e) => return Err(Failure::new(FailureKind::Internal, format!("the source's thread died: {e}"))),
         };
         if let Err(reason) = pipeline.play().await {
-            if let Some(k) = keep_alive {
-                k.abort();
-            }
             pipeline.stop().await;
             return Err(Failure::new(FailureKind::Internal, reason));
         }
-        Ok(Source { pipeline, keep_alive })
+        Ok(Source { pipeline })
     }
 
     /// Stops it; returns when its pipeline is gone or the deadline has passed.
     pub async fn stop(self) {
-        if let Some(k) = self.keep_alive {
-            k.abort();
-        }
         self.pipeline.stop().await;
     }
 }

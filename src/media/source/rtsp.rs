@@ -4,34 +4,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gst::glib;
 use gst::prelude::*;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 use gstreamer_sdp as gst_sdp;
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use crate::config::{RtspUrl, Transport};
 use crate::media::codec::Kind;
 use crate::media::hub::Hub;
 use crate::media::pipeline::Pipeline;
 use crate::media::sdp::{self, Stream};
+use crate::media::source::certificate::{self, TurnedDown};
+use crate::media::source::failure::{self, About};
+use crate::media::source::keep_alive;
 use crate::media::source::sink::{self, Link};
 use crate::media::source::{Event, Failure, FailureKind, Hints, Spec};
 use crate::media::template::{self, Template};
-
-/// Between two keep-alives on interleaved TCP. Cameras end sessions after 10 s at
-/// the shortest; 60 s is usual.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// What the callbacks of one attempt decide and share.
 struct Attempt {
     link: Arc<Link>,
     own: Option<Template>,
     hints: Hints,
-    anonymous: bool,
+    about: About,
+    turned_down: TurnedDown,
     tcp_only: bool,
     automatic: bool,
     playing: Mutex<Option<Choice>>,
@@ -91,7 +88,7 @@ fn protocols(transport: Transport, hints: Hints) -> (&'static str, bool) {
     }
 }
 
-/// Builds the pipeline of an attempt, in NULL, and its keep-alive.
+/// Builds the pipeline of an attempt, in NULL.
 pub fn build(
     spec: &Spec,
     url: &RtspUrl,
@@ -99,7 +96,7 @@ pub fn build(
     fingerprint: Option<&str>,
     hub: &Arc<Hub>,
     events: mpsc::Sender<Event>,
-) -> Result<(Pipeline, Option<JoinHandle<()>>), Failure> {
+) -> Result<Pipeline, Failure> {
     let own = spec.template.as_deref().map(Template::load_file).transpose()?;
     let head = match &own {
         Some(t) if t.branches.is_empty() => {
@@ -115,13 +112,16 @@ pub fn build(
         None => Template::load_builtin(template::for_camera(None))?.head,
     };
     let src = template::instantiate(&spec.path, &head)?;
-    for (key, value) in properties(url, transport, spec.hints, spec.read_timeout, true) {
-        src.set_property_from_str(&key, &value);
+    for (key, value) in properties(url, transport, spec.hints, spec.read_timeout, false) {
+        if !key.starts_with("user-") {
+            src.set_property_from_str(&key, &value);
+        }
     }
+    // Credentials as a part of the URL: those of user-id and user-pw rtspsrc tries nine
+    // times when they are wrong, and cameras lock the account after five.
+    src.set_property("location", url.location_with_credentials().expose());
     src.set_property("user-agent", concat!("camgate/", env!("CARGO_PKG_VERSION")));
-    if url.tls {
-        check_certificate(&src, fingerprint);
-    }
+    let turned_down = if url.tls { certificate::check(&src, fingerprint) } else { TurnedDown::default() };
     let pipeline = gst::Pipeline::new();
     pipeline.add(&src).map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
     let (_, udp) = protocols(transport, spec.hints);
@@ -129,31 +129,24 @@ pub fn build(
         link: Link::new(hub, events),
         own,
         hints: spec.hints,
-        anonymous: url.user.is_none(),
+        about: About {
+            address: address(url),
+            anonymous: url.user.is_none(),
+            pinned: fingerprint.is_some(),
+            ..About::default()
+        },
+        turned_down,
         tcp_only: !udp,
         automatic: transport == Transport::Automatic,
         playing: Mutex::new(None),
         failed: AtomicBool::new(false),
     });
     connect(&src, &pipeline, &attempt);
-    let keep_alive = (!udp && gst::version() < (1, 26, 7, 0)).then(|| tokio::spawn(keep_alive(src.downgrade())));
-    let on_message = attempt.clone();
-    Ok((Pipeline::new(pipeline, &spec.path, move |m| on_message.message(m)), keep_alive))
-}
-
-/// rtspsrc sends no keep-alive on interleaved TCP before 1.26.7; cameras then end
-/// the session after its timeout. A question for any parameter keeps it alive,
-/// whatever the camera thinks of the parameter.
-async fn keep_alive(src: glib::WeakRef<gst::Element>) {
-    let mut tick = tokio::time::interval(KEEP_ALIVE);
-    tick.tick().await;
-    loop {
-        tick.tick().await;
-        let Some(src) = src.upgrade() else { return };
-        // The signal only queues the request for rtspsrc's own thread.
-        let promise = gst::Promise::new();
-        src.emit_by_name::<bool>("get-parameter", &[&"keep-alive", &None::<&str>, &promise]);
+    if !udp && gst::version() < (1, 26, 7, 0) {
+        keep_alive::attach(&src);
     }
+    let on_message = attempt.clone();
+    Ok(Pipeline::new(pipeline, &spec.path, move |m| on_message.message(m)))
 }
 
 fn connect(src: &gst::Element, pipeline: &gst::Pipeline, attempt: &Arc<Attempt>) {
@@ -169,6 +162,8 @@ fn connect(src: &gst::Element, pipeline: &gst::Pipeline, attempt: &Arc<Attempt>)
         let number = args.get(1).and_then(|v| v.get::<u32>().ok()).unwrap_or(u32::MAX);
         Some(on_select.selects(number as usize).to_value())
     });
+    let on_last = attempt.clone();
+    src.connect_no_more_pads(move |src| on_last.all_there(src));
     let (on_pad, weak) = (attempt.clone(), pipeline.downgrade());
     src.connect_pad_added(move |_, pad| {
         if let Some(pipeline) = weak.upgrade() {
@@ -237,6 +232,21 @@ impl Attempt {
         }
     }
 
+    /// Every stream that the camera let us set up has begun. rtspsrc passes over
+    /// one that was refused with 461: then begin again without it, so that nobody
+    /// is promised a track that never comes.
+    fn all_there(&self, src: &gst::Element) {
+        let selected = self.choice().map_or(0, |c| c.selected.len());
+        // The session manager has a pad for each stream that was set up.
+        let manager = src.downcast_ref::<gst::Bin>().and_then(|b| b.by_name("manager"));
+        let set_up = manager
+            .map_or(selected, |m| m.sink_pads().iter().filter(|p| p.name().starts_with("recv_rtp_sink_")).count());
+        if selected > 1 && set_up == 1 && !self.hints.no_audio {
+            let failure = Failure::new(FailureKind::Refused, "camera refuses its audio track (461)");
+            self.fail(failure.instead(Hints { no_audio: true, ..self.hints }));
+        }
+    }
+
     fn add_branch(
         &self,
         pipeline: &gst::Pipeline,
@@ -281,49 +291,31 @@ impl Attempt {
     }
 
     fn error(&self, e: &gst::message::Error) {
-        let mut failure = Failure::from_bus(e, self.anonymous);
-        let text = e.debug().unwrap_or_default().to_string();
-        let described: Option<Choice> = self.choice();
-        let refused_transport = text.contains("461")
-            || text.to_ascii_lowercase().contains("unsupported transport")
-            || e.error().to_string().contains("transport");
-        match described {
-            Some(_) if failure.kind == FailureKind::Unauthorized => {}
-            Some(c) if c.selected.len() > 1 && !self.hints.no_audio && !refused_transport && !self.link.is_ready() => {
-                // Refused in SETUP, and there is an audio track to do without.
-                failure = failure.instead(Hints { no_audio: true, ..self.hints });
-            }
-            Some(_) if refused_transport && self.automatic && self.tcp_only && !self.hints.udp => {
+        let described = self.choice();
+        let about =
+            About { turned_down: self.turned_down.fingerprint(), described: described.is_some(), ..self.about.clone() };
+        let mut failure = Failure::of_camera(e, &about);
+        let text = e.debug().unwrap_or_default();
+        let status = failure::status(e);
+        if let Some(choice) = described.filter(|_| !self.link.is_ready()) {
+            if status == Some(461) && self.automatic && self.tcp_only {
                 failure.reason = "camera refuses RTSP over TCP (461)".into();
                 failure = failure.instead(Hints { udp: true, ..self.hints });
+            } else if choice.selected.len() > 1 && status.is_some_and(|s| !matches!(s, 453 | 503)) {
+                // Refused in SETUP, for more than the moment, and there is an audio
+                // track to do without.
+                failure = failure.instead(Hints { no_audio: true, ..self.hints });
             }
-            Some(_) if refused_transport => {
-                failure.kind = FailureKind::Refused;
-                failure.reason = "camera refuses this transport (461): set rtspTransport to another one".into();
-            }
-            _ => {}
         }
         tracing::debug!(reason = %failure.reason, debug = %crate::redact::text(&text), "camera error");
         self.fail(failure);
     }
 }
 
-/// TLS: with a fingerprint the certificate must be that one and nothing else is
-/// asked of it (cameras sign their own); without, it must be valid.
-fn check_certificate(src: &gst::Element, fingerprint: Option<&str>) {
-    let Some(wanted) = fingerprint.map(str::to_owned) else { return };
-    // Every flag set: validation fails, and the signal decides.
-    src.connect("accept-certificate", false, move |args| {
-        let der = args
-            .get(2)
-            .and_then(|v| v.get::<glib::Object>().ok())
-            .and_then(|c| c.property::<Option<glib::ByteArray>>("certificate"));
-        let accepted = der.is_some_and(|der| {
-            let hex: String = Sha256::digest(&*der).iter().map(|b| format!("{b:02x}")).collect();
-            hex == wanted
-        });
-        Some(accepted.to_value())
-    });
+/// `host:port`, as a person would look for it.
+fn address(url: &RtspUrl) -> String {
+    let port = url.port.unwrap_or(if url.tls { 322 } else { 554 });
+    if url.host.contains(':') { format!("[{}]:{port}", url.host) } else { format!("{}:{port}", url.host) }
 }
 
 #[cfg(test)]

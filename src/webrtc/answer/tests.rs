@@ -140,6 +140,7 @@ fn rejected_sections_have_port_0_and_stay_out_of_the_bundle() {
     assert!(answer.contains("a=group:BUNDLE 1\r\n"));
     let sections = split(&answer);
     assert!(sections[0].starts_with("m=audio 0 UDP/TLS/RTP/SAVPF 111\r\n") && !sections[0].contains(CANDIDATE));
+    assert!(sections[0].contains("a=rtpmap:111 opus/48000/2\r\n"), "str0m refuses a format without rtpmap");
     assert!(sections[1].contains(CANDIDATE) && sections[1].contains("a=ssrc:1111 "));
 }
 

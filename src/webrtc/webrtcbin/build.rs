@@ -21,12 +21,12 @@ use crate::webrtc::negotiate::{Plan, SendSection};
 use crate::webrtc::offer::Offer;
 use crate::webrtc::stream::Stream;
 use crate::webrtc::webrtcbin::Identity;
-use crate::webrtc::webrtcbin::end::Session;
+use crate::webrtc::webrtcbin::farewell;
 use crate::webrtc::webrtcbin::pump::Lane;
 use crate::webrtc::webrtcbin::watch::Watch;
 
-/// One step of the negotiation inside webrtcbin: some ms, but seconds on a machine
-/// that is busy with something else.
+/// One step of the negotiation inside webrtcbin. Milliseconds, but for a machine
+/// that is quite out of breath: late is better than an error then.
 const STEP: Duration = Duration::from_secs(8);
 /// Candidates that one session may gather.
 const CANDIDATES: usize = 256;
@@ -47,8 +47,31 @@ pub struct Ids {
     pub rtx_ssrc: Option<u32>,
 }
 
+/// Owns a viewer's pipeline. Dropping it stops and releases everything, which
+/// blocks: on a blocking thread only.
+pub struct Session {
+    pipeline: gst::Pipeline,
+    webrtc: gst::Element,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        farewell::say(&self.webrtc);
+        let _ = self.pipeline.set_state(gst::State::Null);
+        if let Some(bus) = self.pipeline.bus() {
+            bus.unset_sync_handler();
+        }
+        // Left in its bin, one thread of webrtcbin would stay behind per session.
+        let _ = self.pipeline.remove(&self.webrtc);
+    }
+}
+
 fn internal(what: impl std::fmt::Display) -> Error {
     Error::new(Kind::Internal, format!("webrtcbin: {what}"))
+}
+
+fn no_address() -> Error {
+    internal("no address to offer: check webrtcIPsFromInterfaces with its list, and webrtcAdditionalHosts")
 }
 
 /// Makes the pipeline, negotiates, gathers, and returns it playing.
@@ -69,16 +92,9 @@ pub fn build(id: &str, offer: &Offer, plan: &Plan, gathering: &Gathering, identi
     let bin = webrtc.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("rtpbin"));
     bin.ok_or_else(|| internal("it has no rtpbin"))?.set_property("rtcp-sync-send-time", false);
     let session = Session { pipeline, webrtc };
-    match negotiate(&session, offer, plan, gathering, identity, &watch) {
-        Ok((transport, streams, lanes)) => {
-            let webrtc = session.webrtc.downgrade();
-            Ok(Built { transport, streams, lanes, watch, session, webrtc })
-        }
-        Err(e) => {
-            session.shut();
-            Err(e)
-        }
-    }
+    let (transport, streams, lanes) = negotiate(&session, offer, plan, gathering, identity, &watch)?;
+    let webrtc = session.webrtc.downgrade();
+    Ok(Built { transport, streams, lanes, watch, session, webrtc })
 }
 
 type Negotiated = (Transport, Vec<Ids>, Vec<Lane>);
@@ -92,6 +108,10 @@ fn negotiate(
     watch: &Arc<Watch>,
 ) -> Result<Negotiated> {
     let (pipeline, webrtc) = (&session.pipeline, &session.webrtc);
+    if gathering.local.is_empty() {
+        // libnice would take every address that it finds.
+        return Err(no_address());
+    }
     follow_inside(webrtc, watch, identity);
     follow_bus(pipeline, watch);
     configure_ice(webrtc, gathering);
@@ -121,10 +141,10 @@ fn negotiate(
     promised(|p| webrtc.emit_by_name::<()>("set-local-description", &[&description, &p]))?;
 
     let candidates = gathered.wait(webrtc, gathering);
-    let (mut transport, streams) = read_answer(&description.sdp(), &ssrcs, &identity.fingerprint)?;
+    let (mut transport, streams) = read_answer(description.sdp(), &ssrcs, &identity.fingerprint)?;
     transport.candidates = outside(candidates, gathering).iter().map(ToString::to_string).collect();
     if transport.candidates.is_empty() {
-        return Err(internal("no local address to offer: check webrtcIPsFromInterfaces and its list"));
+        return Err(no_address());
     }
     Ok((transport, streams, lanes))
 }
@@ -315,6 +335,9 @@ impl Gathered {
 fn outside(candidates: Vec<Candidate>, gathering: &Gathering) -> Vec<Candidate> {
     let mut all: Vec<Candidate> = candidates.into_iter().filter(Candidate::usable).collect();
     let hosts: Vec<Candidate> = all.iter().filter(|c| c.typ == "host").cloned().collect();
+    if !gathering.offer_local {
+        all.retain(|c| c.typ != "host");
+    }
     for ip in &gathering.additional {
         let mut ports = Vec::new();
         for host in &hosts {

@@ -3,11 +3,11 @@
 //! through: its graph and properties can be looked at.
 //!
 //! [`build`] makes and negotiates the pipeline (blocking, off the async threads),
-//! [`end`] takes it down,
-//! [`watch`] turns its signals into a state, [`pump`] brings the frames.
+//! [`watch`] turns its signals into a state, [`pump`] brings the frames,
+//! [`farewell`] tells the peer that it is over.
 
 mod build;
-mod end;
+mod farewell;
 mod pump;
 mod watch;
 
@@ -111,7 +111,7 @@ impl Engine for WebrtcBin {
 struct BinPeer {
     state: channel::Receiver<PeerState>,
     stats: Arc<PeerStats>,
-    session: Mutex<Option<end::Session>>,
+    session: Mutex<Option<build::Session>>,
     watch: Arc<watch::Watch>,
     webrtc: gst::glib::WeakRef<gst::Element>,
 }
@@ -143,7 +143,7 @@ impl Peer for BinPeer {
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
         Box::pin(async move {
             let Some(session) = session else { return };
-            let job = tokio::task::spawn_blocking(move || session.shut());
+            let job = tokio::task::spawn_blocking(move || drop(session));
             if tokio::time::timeout(DEADLINE, job).await.is_err() {
                 tracing::error!("a viewer's pipeline is frozen: no answer to NULL, left behind");
             }
@@ -155,7 +155,7 @@ impl Drop for BinPeer {
     fn drop(&mut self) {
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (Some(session), Ok(rt)) = (session, tokio::runtime::Handle::try_current()) {
-            rt.spawn_blocking(move || session.shut());
+            rt.spawn_blocking(move || drop(session));
         }
     }
 }

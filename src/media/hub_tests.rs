@@ -1,0 +1,134 @@
+use super::*;
+
+fn track(codec: Codec) -> Track {
+    Track { codec, width: None, height: None, fps: None }
+}
+fn h264() -> Track {
+    track(Codec::H264 { profile_level_id: [0x42, 0xe0, 0x1f] })
+}
+fn frame(key: bool, n: u32) -> Frame {
+    Frame {
+        data: vec![n as u8; 10],
+        packets: vec![Span { start: 0, len: 4 }, Span { start: 4, len: 6 }],
+        timestamp: n * 3_600,
+        pts_ns: 1_000_000_000 + u64::from(n) * 40_000_000,
+        key,
+    }
+}
+fn numbers(units: &[Arc<AccessUnit>]) -> Vec<u8> {
+    units.iter().map(|u| u.data[0]).collect()
+}
+fn drain(s: &mut Subscription) -> Vec<u8> {
+    std::iter::from_fn(|| s.rx.try_recv().ok()).map(|u| u.data[0]).collect()
+}
+
+#[test]
+fn a_late_reader_starts_at_the_key_frame_and_goes_on_without_a_gap() {
+    let hub = Hub::new(Cap::default());
+    let feed = hub.begin(vec![h264()]);
+    assert!(!feed.publish(Kind::Video, frame(false, 1)));
+    assert!(feed.publish(Kind::Video, frame(true, 2)));
+    feed.publish(Kind::Video, frame(false, 3));
+    let mut s = hub.subscribe();
+    let start = s.play();
+    feed.publish(Kind::Video, frame(false, 4));
+    assert_eq!((numbers(&start.units), drain(&mut s)), (vec![2, 3], vec![4]));
+    assert!(start.continuous);
+}
+
+#[test]
+fn a_slow_reader_loses_whole_frames_up_to_the_next_key_and_nobody_else_does() {
+    let hub = Hub::new(Cap::default());
+    let feed = hub.begin(vec![h264()]);
+    feed.publish(Kind::Video, frame(true, 0));
+    let (mut slow, mut fast) = (hub.subscribe(), hub.subscribe());
+    slow.play();
+    fast.play();
+    let mut got = Vec::new();
+    for n in 0..QUEUE as u32 + 10 {
+        feed.publish(Kind::Video, frame(false, n % 200));
+        got.extend(drain(&mut fast));
+    }
+    assert_eq!(got.len(), QUEUE + 10);
+    assert_eq!(drain(&mut slow).len(), QUEUE);
+    feed.publish(Kind::Video, frame(false, 201));
+    feed.publish(Kind::Video, frame(true, 202));
+    feed.publish(Kind::Video, frame(false, 203));
+    assert_eq!(drain(&mut slow), [202, 203]);
+    assert_eq!(slow.stats.dropped.load(Ordering::Relaxed), 11);
+    assert_eq!(fast.stats.dropped.load(Ordering::Relaxed), 0);
+    assert_eq!(hub.dropped.load(Ordering::Relaxed), 11);
+}
+
+#[test]
+fn readers_outlive_the_source_and_timestamps_go_on() {
+    let hub = Hub::new(Cap::default());
+    let feed = hub.begin(vec![h264()]);
+    feed.publish(Kind::Video, frame(true, 1));
+    let mut s = hub.subscribe();
+    s.play();
+    hub.end();
+    assert!(!feed.publish(Kind::Video, frame(true, 9)), "the old source is deaf");
+    let feed = hub.begin(vec![h264()]);
+    feed.publish(Kind::Video, frame(false, 10));
+    let mut again = frame(true, 50);
+    again.timestamp = 12345;
+    feed.publish(Kind::Video, again);
+    let unit = s.rx.try_recv().unwrap();
+    assert!(unit.key, "a delta of the new source is of no use to the old decoder");
+    assert_eq!(unit.timestamp, ((1_000u64 + 50 * 40) * 90) as u32);
+    assert!(s.rx.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn another_codec_closes_the_readers_with_the_reason() {
+    let hub = Hub::new(Cap::default());
+    hub.begin(vec![h264()]);
+    let mut s = hub.subscribe();
+    s.play();
+    hub.begin(vec![track(Codec::H265 { profile_id: 1, tier_flag: 0, level_id: 93 })]);
+    assert_eq!(s.next().await.unwrap_err(), CloseReason::CodecChanged);
+}
+
+#[tokio::test]
+async fn audio_that_appears_closes_them_audio_that_goes_does_not() {
+    let hub = Hub::new(Cap::default());
+    hub.begin(vec![h264(), track(Codec::Pcma)]);
+    let mut s = hub.subscribe();
+    s.play();
+    let feed = hub.begin(vec![h264()]);
+    feed.publish(Kind::Video, frame(true, 1));
+    assert!(s.next().await.unwrap().key);
+    hub.begin(vec![h264(), track(Codec::Opus { channels: 2 })]);
+    assert_eq!(s.next().await.unwrap_err(), CloseReason::CodecChanged);
+}
+
+#[test]
+fn readers_are_counted_and_leave_by_dropping() {
+    let hub = Hub::new(Cap::default());
+    let count = hub.readers();
+    let s = hub.subscribe();
+    let t = hub.subscribe();
+    assert_eq!(*count.borrow(), 2);
+    drop(s);
+    drop(t);
+    assert_eq!(*count.borrow(), 0);
+}
+
+#[tokio::test]
+async fn a_closed_reader_cannot_play_again() {
+    let hub = Hub::new(Cap::default());
+    let feed = hub.begin(vec![h264()]);
+    feed.publish(Kind::Video, frame(true, 1));
+    let mut s = hub.subscribe();
+    hub.close_readers(CloseReason::PathRemoved);
+    s.play();
+    assert_eq!(s.next().await.unwrap_err(), CloseReason::PathRemoved);
+}
+
+#[test]
+fn audio_without_video_is_ready_at_once() {
+    let hub = Hub::new(Cap::default());
+    let feed = hub.begin(vec![track(Codec::Pcmu)]);
+    assert!(feed.publish(Kind::Audio, frame(true, 1)));
+}
