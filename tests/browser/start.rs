@@ -3,7 +3,7 @@
 
 use super::kit::{LONG, watch};
 use super::support::browser::{Browser, Page};
-use super::support::camera::Camera;
+use super::support::camera::{Audio, Camera};
 use super::support::gateway::{Gateway, paths};
 use super::support::mono;
 use std::time::{Duration, Instant};
@@ -88,4 +88,49 @@ async fn a_join_in_a_long_gop_shows_a_picture_and_no_delay_stays() {
         assert!(behind < 75, "{behind} frames behind");
     }
     eprintln!("difference: {:.0} ms", medians[1] - medians[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_and_picture_stay_together() {
+    let mute = Camera::builder().start();
+    let law = Camera::builder().audio(Audio::Pcmu).start();
+    let opus = Camera::builder().audio(Audio::Opus).start();
+    let gateway =
+        Gateway::start(&paths(&[("mute", &mute.url()), ("pcmu", &law.url()), ("opus", &opus.url()), ("test", "test")]));
+    let browser = Browser::launch().await;
+    let page = browser.page("about:blank").await;
+    page.inner()
+        .evaluate_on_new_document(
+            "const Real = RTCPeerConnection; window.pcs = []; \
+             window.RTCPeerConnection = class extends Real { constructor(c) { super(c); window.pcs.push(this); } };",
+        )
+        .await
+        .unwrap();
+    for path in ["mute", "pcmu", "opus", "test"] {
+        page.goto(&format!("{}/{path}?muted=false", gateway.url())).await;
+        watch(&page).await;
+        page.wait_for("video.getVideoPlaybackQuality().totalVideoFrames >= 250", LONG).await;
+        let stats = page
+            .eval(
+                "(async () => { const ms = (r, k) => r[k] === undefined || !r.jitterBufferEmittedCount ? null : \
+                 Math.round(1000 * r[k] / r.jitterBufferEmittedCount); const out = {}; \
+                 for (const r of (await pcs.at(-1).getStats()).values()) if (r.type === 'inbound-rtp') \
+                 out[r.kind] = { delay: ms(r, 'jitterBufferDelay'), target: ms(r, 'jitterBufferTargetDelay'), \
+                 minimum: ms(r, 'jitterBufferMinimumDelay'), jitter: r.jitter, playout: r.estimatedPlayoutTimestamp, \
+                 processing: r.totalProcessingDelay / r.framesDecoded * 1000, concealed: r.concealedSamples, received: r.totalSamplesReceived }; \
+                 if (out.audio) out.apart = out.audio.playout - out.video.playout; return out; })()",
+            )
+            .await;
+        let camera = match path {
+            "mute" => Some(&mute),
+            "pcmu" => Some(&law),
+            "opus" => Some(&opus),
+            _ => None,
+        };
+        if let Some(camera) = camera {
+            let delays = delays(&page, camera, 50).await;
+            eprintln!("{path}: {:.0} ms from camera to screen", delays[delays.len() / 2]);
+        }
+        eprintln!("{path}: {stats:#}");
+    }
 }

@@ -63,6 +63,13 @@ impl Gateway {
 
     /// Runs `command` as if it were the gateway, in `directory`.
     pub fn run(mut command: Command, directory: tempfile::TempDir) -> Self {
+        // What the tests themselves are told by (CAMGATE_SHOTS) is no key of the gateway's.
+        let set: Vec<_> = command.get_envs().map(|(key, _)| key.to_owned()).collect();
+        for (key, _) in std::env::vars_os().filter(|(key, _)| !set.contains(key)) {
+            if key.to_str().is_some_and(|key| key.starts_with("CAMGATE_") || key.starts_with("MTX_")) {
+                command.env_remove(key);
+            }
+        }
         let mut child = command
             .current_dir(directory.path())
             .stdin(Stdio::null())

@@ -85,6 +85,12 @@ pub fn build(id: &str, offer: &Offer, plan: &Plan, gathering: &Gathering, identi
         .map_err(internal)?;
     let pipeline = gst::Pipeline::with_name(&format!("viewer-{id}"));
     pipeline.add(&webrtc).map_err(internal)?;
+    // Sender reports tell when a picture or a sound was captured (its PTS), so that the
+    // receiver keeps both together. By default they would be about when it was sent,
+    // for which the session waits to be told a latency that a pipeline such as this
+    // one never has: the reports then ran twice as fast as the clock.
+    let bin = webrtc.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("rtpbin"));
+    bin.ok_or_else(|| internal("it has no rtpbin"))?.set_property("rtcp-sync-send-time", false);
     let session = Session { pipeline, webrtc };
     let (transport, streams, lanes) = negotiate(&session, offer, plan, gathering, identity, &watch)?;
     let webrtc = session.webrtc.downgrade();
