@@ -2,7 +2,7 @@
 
 use super::kit::{FRAGMENT, SOON, ask, bare, patch, place, post, status};
 use super::support::camera::Camera;
-use super::support::gateway::Gateway;
+use super::support::gateway::{Gateway, paths};
 use super::support::until_true;
 use super::support::whep::{Options, State, Viewer};
 use std::sync::Arc;
@@ -59,6 +59,36 @@ async fn row29_delete_closes_dtls_towards_the_viewer() {
     left(&place.gateway, "cam-row29-delete", "").await;
     until_true(SOON, "close_notify", || viewer.state() == State::Closed).await;
     is_gone(&url).await;
+}
+
+#[tokio::test]
+async fn the_end_of_the_gateway_is_told_to_its_viewers() {
+    let place = place();
+    let mut gateway = Gateway::start(&paths(&[("gate", &place.camera.url())]));
+    let (viewer, _) = watching(gateway.url(), "gate").await;
+    gateway.sigterm();
+    until_true(SOON, "close_notify", || viewer.state() == State::Closed).await;
+    assert!(gateway.wait_exit(SOON).success());
+}
+
+#[tokio::test]
+async fn row31_half_open_sessions_of_one_address_are_bounded() {
+    let place = place();
+    let gateway = Gateway::start(&format!(
+        "webrtcHandshakeTimeout: 120s\nlimits:\n  handshakesPerAddress: 2\npaths:\n  gate:\n    source: {}\n",
+        place.camera.url()
+    ));
+    let (first, _second) = (bare(gateway.url(), "gate").await, bare(gateway.url(), "gate").await);
+    let refused = post(gateway.url(), "gate", &super::kit::offer(&Options::default())).await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.header("retry-after").parse::<u32>().is_ok_and(|s| s > 0), "{refused:?}");
+    refused.error();
+    // A place is free again when one is given up, and when one is connected.
+    assert_eq!(first.delete().await, 200);
+    super::support::until(SOON, "a free place", || async {
+        Viewer::join(gateway.url(), "gate", Options::default()).await.ok()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -81,10 +81,12 @@ async fn a_pli_is_answered_from_the_cache_and_the_camera_is_not_asked() {
     let camera = Camera::builder().size(320, 180).fps(25).gop_frames(250).start();
     let gateway = Gateway::start(&paths(&[("gate", &camera.url())]));
     let viewer = Viewer::join(gateway.url(), "gate", watched()).await.unwrap();
-    // Long after the first burst, early in a GOP.
+    // Long after the first burst (just after it, a request is an old one), and in
+    // the first half of a GOP.
+    let joined = camera.frames().last().unwrap().index;
     let ready = || {
-        let watched = viewer.with(|log| log.video.complete_frames());
-        watched > 40 && last_key(&camera).is_some_and(|(_, since, _)| (25..150).contains(&since))
+        let last = viewer.with(|log| log.video.frames.back().and_then(|f| f.index()));
+        last > Some(joined + 40) && last_key(&camera).is_some_and(|(_, since, _)| (25..150).contains(&since))
     };
     until_true(SOON, "the middle of a GOP", ready).await;
     let (key, ..) = last_key(&camera).unwrap();

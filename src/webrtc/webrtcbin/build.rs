@@ -132,6 +132,7 @@ fn negotiate(
         ssrcs.push(ssrc);
     }
     pipeline.set_state(gst::State::Playing).map_err(internal)?;
+    await_formats(webrtc)?;
 
     describe(webrtc, "set-remote-description", gst_webrtc::WebRTCSDPType::Offer, &answer::engine_offer(offer, plan))?;
     let created = promised(|p| webrtc.emit_by_name::<()>("create-answer", &[&None::<gst::Structure>, &p]))?
@@ -254,6 +255,22 @@ fn add_stream(
     }
     source.link(&pad).map_err(internal)?;
     Ok(appsrc)
+}
+
+/// Waits until webrtcbin knows its streams' formats: each appsrc tells its own on a
+/// thread of its own, and a section whose format is not known yet is made inactive.
+fn await_formats(webrtc: &gst::Element) -> Result<()> {
+    let deadline = Instant::now() + STEP;
+    for pad in webrtc.sink_pads() {
+        let (tx, rx) = sync_channel(1);
+        let handler = pad.connect_notify(Some("caps"), move |_, _| tx.try_send(()).unwrap_or_default());
+        while pad.current_caps().is_none() {
+            rx.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+                .map_err(|_| internal("a stream did not tell its format in time"))?;
+        }
+        pad.disconnect(handler);
+    }
+    Ok(())
 }
 
 /// Emits a signal that takes a promise, and waits for the reply.
