@@ -150,7 +150,7 @@ fn refusal(code: u32, about: &About) -> (FailureKind, String) {
         401 | 407 if about.anonymous => {
             (FailureKind::Unauthorized, format!("camera wants a user name and a password ({code})"))
         }
-        401 | 407 => (FailureKind::Unauthorized, format!("camera refused the user name or the password ({code})")),
+        401 | 407 => (FailureKind::Unauthorized, format!("camera refused the password ({code})")),
         403 => (FailureKind::Unauthorized, "camera forbids this user this stream (403)".into()),
         404 | 410 => {
             (FailureKind::NotFound, format!("camera knows no such stream ({code}): check the path in the URL"))
@@ -212,7 +212,7 @@ mod tests {
         let playing = About { described: true, ..about() };
         let seen = About { turned_down: Some("ab".into()), ..about() };
         for (status, debug, about, kind, words) in [
-            (Some(401), "", about(), Unauthorized, "refused the user name or the password"),
+            (Some(401), "", about(), Unauthorized, "refused the password"),
             (Some(401), "", About { anonymous: true, ..about() }, Unauthorized, "wants a user name"),
             (Some(403), "", about(), Unauthorized, "forbids"),
             (Some(404), "", about(), NotFound, "no such stream"),
