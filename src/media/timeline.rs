@@ -38,6 +38,7 @@ impl Timeline {
         if let Some(offset) = self.offset {
             let out = ts.wrapping_add(offset);
             if self.ms(out.wrapping_sub(wanted) as i32).abs() <= JUMP_MS {
+                let out = self.apart(out);
                 self.last = Some(out);
                 return out;
             }
@@ -70,6 +71,18 @@ impl Timeline {
         out
     }
 
+    /// Moves a timestamp behind the last one where both are the same: frames that
+    /// come in a bunch after a pause of the network get one capture time from
+    /// rtspsrc, and receivers take two frames of one timestamp for one. Less than a
+    /// millisecond counts as the same; B-frames step back by more.
+    fn apart(&self, out: u32) -> u32 {
+        let near = 0..(self.rate / 1_000) as i32;
+        match self.last {
+            Some(last) if near.contains(&(last.wrapping_sub(out) as i32)) => last.wrapping_add(1),
+            _ => out,
+        }
+    }
+
     /// The path's clock in units of this timeline.
     fn at(&self, pts_ns: u64) -> u32 {
         (u128::from(pts_ns) * u128::from(self.rate) / 1_000_000_000) as u32
@@ -86,6 +99,16 @@ mod tests {
     use proptest::prelude::*;
 
     const S: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_bunch_of_frames_with_one_capture_time_is_spread() {
+        let mut t = Timeline::new(90_000);
+        let first = t.map(5_000, 10 * S);
+        let next: Vec<u32> = [5_000, 5_000, 5_000, 8_600].map(|ts| t.map(ts, 10 * S).wrapping_sub(first)).into();
+        assert_eq!(next, [1, 2, 3, 3_600]);
+        // B-frames step back, and stay there.
+        assert_eq!(t.map(6_800, 10 * S).wrapping_sub(first), 1_800);
+    }
 
     #[test]
     fn differences_of_one_source_are_kept() {

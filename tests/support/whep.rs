@@ -339,14 +339,20 @@ pub fn video_payloads(sdp: &str) -> HashMap<u8, Option<Codec>> {
 
 fn receive_buffer(socket: &UdpSocket, size: usize) {
     let size = size as libc::c_int;
-    // SAFETY: pointer and size are those of a live int.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_RCVBUF,
-            (&raw const size).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        );
+    // The first one passes the system's limit, and is for root only.
+    for option in [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF] {
+        // SAFETY: pointer and size are those of a live int.
+        let done = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                option,
+                (&raw const size).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        };
+        if done == 0 {
+            return;
+        }
     }
 }

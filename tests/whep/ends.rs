@@ -1,8 +1,8 @@
 //! How sessions end: rows 29 and 30, and those that must not begin.
 
-use super::kit::{FRAGMENT, SOON, ask, bare, patch, place, post, status};
+use super::kit::{FRAGMENT, PATIENT, SOON, ask, bare, gate, patch, place, post, status};
 use super::support::camera::Camera;
-use super::support::gateway::{Gateway, paths};
+use super::support::gateway::Gateway;
 use super::support::until_true;
 use super::support::whep::{Options, State, Viewer};
 use std::sync::Arc;
@@ -64,7 +64,7 @@ async fn row29_delete_closes_dtls_towards_the_viewer() {
 #[tokio::test]
 async fn the_end_of_the_gateway_is_told_to_its_viewers() {
     let place = place();
-    let mut gateway = Gateway::start(&paths(&[("gate", &place.camera.url())]));
+    let mut gateway = gate(&place.camera);
     let (viewer, _) = watching(gateway.url(), "gate").await;
     gateway.sigterm();
     until_true(SOON, "close_notify", || viewer.state() == State::Closed).await;
@@ -75,7 +75,7 @@ async fn the_end_of_the_gateway_is_told_to_its_viewers() {
 async fn row31_half_open_sessions_of_one_address_are_bounded() {
     let place = place();
     let gateway = Gateway::start(&format!(
-        "webrtcHandshakeTimeout: 120s\nlimits:\n  handshakesPerAddress: 2\npaths:\n  gate:\n    source: {}\n",
+        "{PATIENT}limits:\n  handshakesPerAddress: 2\npaths:\n  gate:\n    source: {}\n",
         place.camera.url()
     ));
     let (first, _second) = (bare(gateway.url(), "gate").await, bare(gateway.url(), "gate").await);
@@ -94,8 +94,10 @@ async fn row31_half_open_sessions_of_one_address_are_bounded() {
 #[tokio::test]
 async fn row30_a_session_without_ice_is_reaped() {
     let place = place();
-    let gateway =
-        Gateway::start(&format!("webrtcHandshakeTimeout: 1s\npaths:\n  gate:\n    source: {}\n", place.camera.url()));
+    let gateway = Gateway::start(&format!(
+        "webrtcHandshakeTimeout: 4s\npathDefaults:\n  sourceOnDemandStartTimeout: 60s\npaths:\n  gate:\n    source: {}\n",
+        place.camera.url()
+    ));
     let session = bare(gateway.url(), "gate").await;
     let reason = left(&gateway, "gate", "webrtcHandshakeTimeout").await;
     assert!(reason.contains("webrtcAdditionalHosts"), "{reason}");

@@ -2,9 +2,9 @@
 //! touch each other. By the stamps in the frames nothing is missing, nothing
 //! comes twice, and each frame is known.
 
-use super::kit::{SOON, place};
+use super::kit::{SOON, gate, place};
 use super::support::camera::Camera;
-use super::support::gateway::{Gateway, paths};
+use super::support::gateway::Gateway;
 use super::support::until;
 use super::support::until_true;
 use super::support::whep::{Log, Options, Viewer, ViewerPool};
@@ -28,7 +28,7 @@ async fn live(gateway: &Gateway, path: &str) {
 /// Sequence numbers without a gap, every packet once, timestamps that only grow.
 fn seamless(log: &Log) {
     let video = &log.video;
-    assert_eq!((video.lost, video.early, video.reordered, log.wire.duplicates()), (0, 0, 0, 0), "{:?}", log.wire);
+    assert_eq!((video.lost, video.early, video.reordered, log.wire.duplicates()), (0, 0, 0, 0));
     let steps: Vec<_> = video.records.windows(2).map(|w| w[1].seq as i64 - w[0].seq as i64).collect();
     assert!(steps.iter().all(|s| *s == 1), "{steps:?}");
     let times = video.steps();
@@ -43,13 +43,15 @@ fn follow_on(indices: &[u32]) -> bool {
 }
 
 fn watched() -> Options {
-    Options { audio: false, packets: true, ..Options::default() }
+    // Room for what comes while this process waits for its turn: a datagram lost
+    // here is none that the gateway lost.
+    Options { audio: false, packets: true, receive_buffer: Some(8 << 20), ..Options::default() }
 }
 
 #[tokio::test]
 async fn a_viewer_in_the_middle_of_a_long_gop_starts_at_once_and_goes_live_without_a_seam() {
     let camera = Camera::builder().size(320, 180).fps(25).gop_frames(250).start();
-    let gateway = Gateway::start(&paths(&[("gate", &camera.url())]));
+    let gateway = gate(&camera);
     live(&gateway, "gate").await;
     let key = until(SOON, "the middle of a GOP", || async {
         last_key(&camera).filter(|(_, since, _)| (75..150).contains(since)).map(|(key, ..)| key)
@@ -79,7 +81,7 @@ async fn a_viewer_in_the_middle_of_a_long_gop_starts_at_once_and_goes_live_witho
 #[tokio::test]
 async fn a_pli_is_answered_from_the_cache_and_the_camera_is_not_asked() {
     let camera = Camera::builder().size(320, 180).fps(25).gop_frames(250).start();
-    let gateway = Gateway::start(&paths(&[("gate", &camera.url())]));
+    let gateway = gate(&camera);
     let viewer = Viewer::join(gateway.url(), "gate", watched()).await.unwrap();
     // Long after the first burst (just after it, a request is an old one), and in
     // the first half of a GOP.
@@ -115,14 +117,14 @@ async fn a_pli_is_answered_from_the_cache_and_the_camera_is_not_asked() {
 
 #[tokio::test]
 async fn over_the_cap_a_viewer_gets_the_key_frame_as_a_still_and_goes_on_with_the_next() {
-    // 12 s at 6 Mbit/s are 9 MB; the cache keeps 4.
-    let camera = Camera::builder().size(640, 360).fps(20).gop_frames(240).bitrate_kbps(6_000).noise(true);
+    // 18 s at 3 Mbit/s are nearly 7 MB; the cache keeps 4.
+    let camera = Camera::builder().size(640, 360).fps(20).gop_frames(360).bitrate_kbps(3_000).noise(true);
     let camera = camera.prerecorded().start();
-    let gateway = Gateway::start(&paths(&[("gate", &camera.url())]));
+    let gateway = gate(&camera);
     live(&gateway, "gate").await;
     let key = until(SOON, "a GOP over the cap", || async {
         let (key, since, bytes) = last_key(&camera)?;
-        (bytes > 5 << 20 && since < 200).then_some(key)
+        (bytes > 4_700_000 && since < 340).then_some(key)
     })
     .await;
     let viewer = Viewer::join(gateway.url(), "gate", watched()).await.unwrap();

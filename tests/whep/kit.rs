@@ -12,6 +12,15 @@ pub const SOON: Duration = Duration::from_secs(60);
 /// The content type of a PATCH.
 pub const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
+/// What gateways of a test's own begin with: a machine that is busy with other
+/// tests takes longer than the defaults allow.
+pub const PATIENT: &str = "webrtcHandshakeTimeout: 60s\npathDefaults:\n  sourceOnDemandStartTimeout: 60s\n";
+
+/// A gateway of a test's own, patient, with one path `gate` for this camera.
+pub fn gate(camera: &Camera) -> Gateway {
+    Gateway::start(&format!("{PATIENT}paths:\n  gate:\n    source: {}\n", camera.url()))
+}
+
 /// A gateway and its camera (H.264 and Opus).
 ///
 /// Every path `cam-…` is that camera, so that each test has a path, and with it

@@ -1,6 +1,6 @@
 //! The session resource: rows 22–28, 31.
 
-use super::kit::{FRAGMENT, SOON, ask, bare, offer, patch, place, post};
+use super::kit::{FRAGMENT, PATIENT, SOON, ask, bare, offer, patch, place, post};
 use super::support::gateway::Gateway;
 use super::support::until_true;
 use super::support::whep::{Options, Viewer};
@@ -170,7 +170,7 @@ async fn row28_a_race_of_deletes_ends_the_session_once() {
 async fn row31_floods_are_429_with_retry_after_and_watchers_do_not_notice() {
     let place = place();
     let gateway = Gateway::start(&format!(
-        "limits:\n  postsPerSecond: 1\n  postsBurst: 3\npaths:\n  gate:\n    source: {}\n",
+        "{PATIENT}limits:\n  postsPerSecond: 1\n  postsBurst: 3\npaths:\n  gate:\n    source: {}\n",
         place.camera.url()
     ));
     let viewer = Viewer::join(gateway.url(), "gate", Options::default()).await.unwrap();

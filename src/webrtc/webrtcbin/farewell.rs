@@ -15,6 +15,14 @@ const STEP: Duration = Duration::from_millis(200);
 /// is with the socket. Blocking.
 pub fn say(webrtc: &gst::Element) {
     let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else { return };
+    // The peer answers in kind, and an encoder that stops with the news of it in its
+    // queue complains of a missing buffer (1.22): nothing of the peer counts any more.
+    for decoder in bin.iterate_all_by_element_factory_name("dtlsdec").into_iter().flatten() {
+        if let Some(pad) = decoder.static_pad("sink") {
+            let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+            pad.add_probe(kinds, |_, _| gst::PadProbeReturn::Drop);
+        }
+    }
     for encoder in bin.iterate_all_by_element_factory_name("dtlsenc").into_iter().flatten() {
         let state = encoder.property_value("connection-state");
         if glib::EnumValue::from_value(&state).is_some_and(|(_, v)| v.nick() == "connected") {
