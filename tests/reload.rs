@@ -63,7 +63,8 @@ async fn a_bad_file_changes_nothing_and_says_where() {
     let gateway = Gateway::start(&paths(&[("gate", &camera.url())]));
     let viewer = view(&gateway, "gate").await;
     frames(&viewer, 5).await;
-    let bad = format!("paths:\n  other:\n    source: test\n    sourceOnDemnad: yes\n  gate:\n    source: {}\n", camera.url());
+    let bad =
+        format!("paths:\n  other:\n    source: test\n    sourceOnDemnad: yes\n  gate:\n    source: {}\n", camera.url());
     for (text, words) in [
         (bad.as_str(), "sourceOnDemand"),
         ("paths: {gate: [\n", "camgate.yml:"),
@@ -104,9 +105,8 @@ async fn settings_of_a_path_that_do_not_concern_its_source_restart_nothing() {
     let mark = gateway.mark();
     gateway.write_config(&(paths(&[("gate", &camera.url())]) + "    maxReaders: 1\n"));
     reloaded(&gateway, mark);
-    let full = until(SOON, "a full path", || async {
-        Viewer::join(gateway.url(), "gate", Options::default()).await.err()
-    });
+    let full =
+        until(SOON, "a full path", || async { Viewer::join(gateway.url(), "gate", Options::default()).await.err() });
     let full = full.await;
     assert_eq!(full.status, 503, "{full}");
     assert!(full.header("retry-after").is_some());
@@ -144,7 +144,8 @@ async fn the_address_moves_and_viewers_stay() {
     // One that is taken changes nothing.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mark = gateway.mark();
-    gateway.write_config(&format!("webrtcAddress: {}\npaths:\n  other:\n    source: test\n", taken.local_addr().unwrap()));
+    gateway
+        .write_config(&format!("webrtcAddress: {}\npaths:\n  other:\n    source: test\n", taken.local_addr().unwrap()));
     gateway.wait_for_line_after(mark, SOON, |l| l.contains("not reloaded") && l.contains("webrtcAddress"));
     more_frames(&viewer, 5).await;
     let again = Viewer::join(&format!("http://{next}"), "gate", Options::default()).await.expect("still there");
