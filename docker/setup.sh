@@ -96,7 +96,8 @@ packages() {
     $as_root systemctl disable --now coturn >/dev/null 2>&1 || :
   fi
   if [ $chromium = yes ]; then
-    browser || die "Chromium was installed but does not start: \"chromium --version\" should tell why."
+    browser || die "Chromium was installed but does not start. Where it is a snap, snapd has to run;" \
+      "google-chrome-stable or any other chromium does as well."
   fi
 }
 

@@ -35,7 +35,11 @@ pub fn run(named: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let levels = init_log(&loaded.config);
     match &file {
         Some(file) => tracing::info!(file = %file.display(), "configuration read"),
-        None => tracing::info!("no configuration at hand: serving the path \"test\""),
+        // With paths from the environment, otherwise with the embedded one.
+        None => {
+            let paths: Vec<&str> = loaded.config.paths.keys().map(String::as_str).collect();
+            tracing::info!("no configuration file at hand: serving {}", paths.join(", "));
+        }
     }
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");

@@ -59,11 +59,10 @@ pub fn if_match(headers: &HeaderMap) -> Option<String> {
             .get_all(name)
             .filter_map(|v| v.to_str().ok())
             .flat_map(|v| v.split(','))
-            .map(|tag| {
-                let tag = tag.trim();
-                tag.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(tag)
-            })
+            .map(str::trim)
+            // Not after the quotes are off: an empty tag is a tag, and matches none.
             .filter(|tag| !tag.is_empty())
+            .map(|tag| tag.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(tag))
             .collect();
         (!tags.is_empty()).then(|| tags.join(","))
     };

@@ -119,17 +119,28 @@ fn policy(ancestors: &str) -> String {
     format!("{POLICY}; frame-ancestors {ancestors}")
 }
 
-/// Plain on purpose: an error needs no script.
+/// The page's colours, and no module: an error needs none.
 fn failure_page(error: &Error) -> String {
-    let (status, text) = (error.kind.status(), escape(&error.message));
+    let (status, text) = (error.kind.status(), escape(&sentence(&error.message)));
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n\
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"dark light\">\n\
          <title>{status} · camgate</title>\n\
+         <link rel=\"icon\" href=\"/assets/icon.svg\" type=\"image/svg+xml\">\n\
+         <link rel=\"stylesheet\" href=\"/assets/style.css\">\n\
+         <script src=\"/assets/theme.js\"></script>\n</head>\n<body>\n\
          <main class=\"failure-page\">\n<h1>{status}</h1>\n<p>{text}</p>\n\
-         <p><a href=\"/\">All cameras</a></p>\n</main>\n</html>\n"
+         <p><a href=\"/\">All cameras</a></p>\n</main>\n</body>\n</html>\n"
     )
+}
+
+/// A capital in front and a stop behind: messages come without.
+fn sentence(message: &str) -> String {
+    let mut letters = message.chars();
+    let Some(first) = letters.next() else { return String::new() };
+    let stop = if message.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
 }
 
 fn escape(text: &str) -> String {

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::media::codec::{Codec, Kind, Track};
 use crate::media::gop::{Cap, Gop, Start, Unit};
+use crate::media::opus;
 use crate::media::rtp::{Frame, Span};
 use crate::media::timeline::Timeline;
 
@@ -277,6 +278,14 @@ impl Lane {
             last: None,
         }
     }
+
+    /// The frame's timestamp on the path's timeline.
+    fn timestamp(&mut self, frame: &Frame) -> u32 {
+        let out = self.timeline.map(frame.timestamp, frame.pts_ns);
+        // G.711 is counted sample by sample when it is packetised; Opus is not.
+        let samples = if matches!(self.codec, Codec::Opus { .. }) { opus::samples(&frame.data) } else { None };
+        samples.map_or(out, |n| self.timeline.follow(out, n))
+    }
 }
 
 impl Inner {
@@ -323,7 +332,7 @@ impl Feed {
         let unit = Arc::new(AccessUnit {
             kind,
             key: frame.key,
-            timestamp: lane.timeline.map(frame.timestamp, frame.pts_ns),
+            timestamp: lane.timestamp(&frame),
             pts_ns: frame.pts_ns,
             arrived: now,
             data: frame.data,

@@ -1,12 +1,13 @@
 //! The way of a frame: templates, source pipelines, the Hub.
 //!
 //! A source pipeline (GStreamer) ends in appsinks that hand RTP packets to the
-//! [`hub::Hub`] as whole access units. [`rtp`], [`timeline`] and [`gop`] are pure.
+//! [`hub::Hub`] as whole access units. [`rtp`], [`opus`], [`timeline`] and [`gop`] are pure.
 
 pub mod analysis;
 pub mod codec;
 pub mod gop;
 pub mod hub;
+pub mod opus;
 pub mod pipeline;
 pub mod rtp;
 pub mod sdp;

@@ -10,6 +10,8 @@ pub struct Timeline {
     rate: u32,
     offset: Option<u32>,
     last: Option<u32>,
+    /// Where the sound of the last packet ends; see [`Timeline::follow`].
+    end: Option<u32>,
 }
 
 /// A source whose timestamps drift from the path's clock by more than this many
@@ -21,7 +23,7 @@ const JUMP_MS: i64 = 1_000;
 impl Timeline {
     /// A timeline in units of `rate` Hz.
     pub fn new(rate: u32) -> Self {
-        Timeline { rate, offset: None, last: None }
+        Timeline { rate, offset: None, last: None, end: None }
     }
 
     /// A new source begins: the next timestamp decides the offset.
@@ -48,6 +50,22 @@ impl Timeline {
             _ => wanted,
         };
         self.offset = Some(out.wrapping_sub(ts));
+        self.last = Some(out);
+        out
+    }
+
+    /// For sound: `out` as [`Timeline::map`] gave it for a packet of so many
+    /// `samples`, or the end of the packet before where that is nearly the same.
+    ///
+    /// What comes from an RTSP session carries times of arrival, smoothed but not
+    /// exact. Receivers take every sample between two packets for lost, and fill it.
+    /// Off by half a packet or more, one is missing, or the clocks have drifted.
+    pub fn follow(&mut self, out: u32, samples: u32) -> u32 {
+        let out = match self.end {
+            Some(end) if (out.wrapping_sub(end) as i32).unsigned_abs() < samples / 2 => end,
+            _ => out,
+        };
+        self.end = Some(out.wrapping_add(samples));
         self.last = Some(out);
         out
     }
@@ -109,6 +127,34 @@ mod tests {
         t.begin();
         let b = t.map(77, 10 * S - 500_000_000);
         assert_eq!(b.wrapping_sub(a), 900);
+    }
+
+    #[test]
+    fn sound_has_no_seams() {
+        let mut t = Timeline::new(48_000);
+        let steps = [0, 936, 1_945, 2_900, 3_840];
+        let out: Vec<u32> = steps.iter().map(|ts| t.follow(*ts, 960)).collect();
+        assert_eq!(out, [0, 960, 1_920, 2_880, 3_840]);
+    }
+
+    #[test]
+    fn a_lost_packet_of_sound_stays_lost() {
+        let mut t = Timeline::new(48_000);
+        t.follow(0, 960);
+        assert_eq!(t.follow(1_930, 960), 1_930);
+        assert_eq!(t.follow(2_880, 960), 2_890);
+    }
+
+    #[test]
+    fn drift_of_half_a_packet_is_given_in_to() {
+        let mut t = Timeline::new(48_000);
+        let mut out = 0;
+        for i in 0..200 {
+            let wanted = i * 950;
+            out = t.follow(wanted, 960);
+            assert!((out.wrapping_sub(wanted) as i32).abs() < 490, "{i}: {out}");
+        }
+        assert!(out > 0);
     }
 
     proptest! {

@@ -16,6 +16,7 @@ const UNDECODED_MS = 4000; // data without pictures: a new session starts on a k
 const SILENT_MS = 12000; // over readTimeout, so that a camera's own trouble is seen by the server first
 const STALLED_MS = 3000;
 const TICK_MS = 1000;
+const GOODBYE_MS = 500;
 
 // Browsers open six connections to a host. Requests held for a sleeping camera must not
 // starve the page's own polling, so only four joins are under way at a time.
@@ -91,7 +92,7 @@ export class Join {
     this.reader = new StatsReader(pc);
     pc.addTransceiver('video', { direction: 'recvonly' });
     if (this.owner.audio) pc.addTransceiver('audio', { direction: 'recvonly' });
-    pc.ontrack = ({ track, receiver }) => this.#track(track, receiver);
+    pc.ontrack = ({ track }) => this.#track(track);
     pc.onconnectionstatechange = () => this.#connection();
     pc.onicecandidate = ({ candidate }) => {
       if (candidate && candidate.candidate) this.#candidates.push(candidate.candidate);
@@ -111,6 +112,8 @@ export class Join {
     await pc.setLocalDescription(offer);
     await pc.setRemoteDescription({ type: 'answer', sdp: answer });
     if (this.done) return;
+    // All in one bundle, so one of them speaks for all.
+    this.#listen(pc.getReceivers().map((receiver) => receiver.transport).find(Boolean));
     this.#answeredAt = performance.now();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
@@ -161,18 +164,20 @@ export class Join {
     });
   }
 
-  #track(track, receiver) {
+  #track(track) {
     const swap = () => { if (!this.done) this.owner.show(this, track); };
     // Shown when its first packet is here: until then the old picture stays in place.
     if (track.muted) track.addEventListener('unmute', swap, { once: true });
     else swap();
-    const dtls = receiver.transport;
-    if (dtls && !dtls.onstatechange) {
-      dtls.onstatechange = () => {
-        if (dtls.state === 'closed' && this.#connectedAt) this.fail(failures.lost('ended'));
-        if (dtls.state === 'failed') this.#broken();
-      };
-    }
+  }
+
+  /** The server's goodbye is a closed DTLS transport; connectionState does not tell it. */
+  #listen(dtls) {
+    if (!dtls) return;
+    dtls.onstatechange = () => {
+      if (dtls.state === 'closed' && this.#connectedAt) this.#ended();
+      if (dtls.state === 'failed') this.#broken();
+    };
   }
 
   #connection() {
@@ -188,8 +193,14 @@ export class Join {
     } else if (state === 'disconnected') {
       this.#brokenAt ||= performance.now();
     } else if (state === 'closed') {
-      this.fail(failures.lost('ended'));
+      this.#ended();
     }
+  }
+
+  /** The server said goodbye: there is nothing left to DELETE. */
+  #ended() {
+    this.#resource = null;
+    this.fail(failures.lost('ended'));
   }
 
   #broken() {
@@ -285,17 +296,18 @@ export class Join {
     if (this.hadPicture) this.owner.ending(this);
     clearInterval(this.#timer);
     this.#abort.abort();
-    if (this.pc) {
-      this.pc.ontrack = this.pc.onicecandidate = this.pc.onicecandidateerror = this.pc.onconnectionstatechange = null;
-      this.pc.close();
-    }
-    this.#remove();
+    const { pc } = this;
+    if (pc) pc.ontrack = pc.onicecandidate = pc.onicecandidateerror = pc.onconnectionstatechange = null;
+    // The connection closes after the DELETE: its own goodbye would end the session first,
+    // and the DELETE of a session that is gone is a 404 on the console.
+    Promise.race([this.#remove(), new Promise((go) => setTimeout(go, GOODBYE_MS))]).then(() => pc && pc.close());
   }
 
-  #remove() {
-    if (!this.#resource) return;
-    // keepalive: also on the way out of the page.
-    fetch(this.#resource, { method: 'DELETE', headers: this.owner.headers, keepalive: true }).catch(() => {});
+  async #remove() {
+    const resource = this.#resource;
+    if (!resource) return;
     this.#resource = null;
+    // keepalive: also on the way out of the page.
+    await fetch(resource, { method: 'DELETE', headers: this.owner.headers, keepalive: true }).catch(() => {});
   }
 }

@@ -176,6 +176,7 @@ function showInfo(open) {
 }
 
 feed.addEventListener('change', show);
+session.addEventListener('picture', () => poller.now()); // we count as a viewer now
 
 // --- picture in picture, full screen, the fading bar ---
 

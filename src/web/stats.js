@@ -66,7 +66,8 @@ export class StatsReader {
       profile: codec ? h264Profile(codec.sdpFmtpLine) : null,
       width: number(now.frameWidth),
       height: number(now.frameHeight),
-      fps: number(now.framesPerSecond) ?? rate(now, before, 'framesDecoded'),
+      // The first sample counts the burst of the join.
+      fps: before ? number(now.framesPerSecond) ?? rate(now, before, 'framesDecoded') : null,
       bitrate: bits === null ? null : bits * 8,
       bytes: now.bytesReceived || 0,
       packetsReceived: now.packetsReceived || 0,

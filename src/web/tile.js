@@ -9,6 +9,7 @@ const access = credentials();
 export class Tile {
   #visible = false;
   #timer = 0;
+  #ratio = 16 / 9;
 
   constructor(name) {
     this.name = name;
@@ -25,6 +26,7 @@ export class Tile {
     this.feed = new Feed({ name, video: this.video, audio: false });
     this.feed.addEventListener('change', () => this.#show());
     this.feed.session.addEventListener('track', () => this.video.play().catch(() => {}));
+    this.video.addEventListener('resize', () => this.fit(this.#ratio));
     // Browsers pause muted video to save power; on a wall it goes on when they let it.
     this.video.addEventListener('pause', () => { if (this.feed.wanted) this.video.play().catch(() => {}); });
     this.#show();
@@ -36,6 +38,13 @@ export class Tile {
     this.#visible = visible;
     if (visible) this.feed.want(true);
     else this.#timer = setTimeout(() => this.feed.want(false), LEAVE_MS);
+  }
+
+  /** The tile's own ratio. A picture of the same ratio fills it to the last pixel, no line beside it. */
+  fit(ratio) {
+    this.#ratio = ratio;
+    const { videoWidth, videoHeight } = this.video;
+    this.el.classList.toggle('fills', videoHeight > 0 && Math.abs(videoWidth / videoHeight / ratio - 1) < 0.01);
   }
 
   get visible() { return this.#visible; }

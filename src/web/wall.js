@@ -124,6 +124,7 @@ function resize() {
   list.style.setProperty('--tile-height', `${fit.height}px`);
   list.style.setProperty('--gap', `${GAP}px`);
   list.classList.toggle('small', fit.width < 240);
+  for (const tile of tiles.values()) tile.fit(fit.width / fit.height);
 }
 new ResizeObserver(resize).observe(main);
 

@@ -157,7 +157,9 @@ impl Sessions {
         let gathering = self.shared.ice.gathering(&config).await;
         let id = token(8);
         let opening = Opening { id: id.clone(), offer: offer.clone(), plan: plan.clone(), subscription, gathering };
-        let opened = self.shared.engine.open(opening).await?;
+        let opened = self.shared.engine.open(opening).await.inspect_err(|e| {
+            tracing::warn!(session = %id, path = %meta.path, client = %meta.remote.ip(), "viewer cannot join: {e}");
+        })?;
         let session_id: u64 = rand::random::<u64>() >> 2;
         let cname = format!("camgate-{id}");
         let answer = answer::write(&offer, &plan, &opened.transport, &opened.streams, session_id, &cname);
@@ -208,13 +210,14 @@ impl Sessions {
         found.ok_or_else(|| Error::new(Kind::NotFound, "no such session: it has ended, or never was"))
     }
 
-    /// Takes a trickle fragment (RFC 8840). `if_match` is an unquoted tag; without
-    /// one, or with `*`, the fragment is taken as long as it restarts nothing.
+    /// Takes a trickle fragment (RFC 8840). `if_match`: unquoted tags, with commas
+    /// between them; without one, or with `*`, the fragment is taken as long as it
+    /// restarts nothing.
     ///
     /// Errors: 404 unknown session, 412 another tag, 400 malformed, 422 ICE restart.
     pub async fn patch(&self, secret: &str, path: &str, if_match: Option<&str>, body: &str) -> Result<()> {
         let session = self.find(secret, path)?;
-        if if_match.is_some_and(|tag| tag != "*" && tag != session.etag) {
+        if if_match.is_some_and(|tags| !names(tags, &session.etag)) {
             return Err(Error::new(Kind::PreconditionFailed, "this is not the entity tag of the ICE session"));
         }
         let fragment = sdpfrag::parse(body)?;
@@ -248,6 +251,11 @@ impl Sessions {
     }
 }
 
+/// Whether one of the tags of an If-Match is this one (RFC 9110 §13.1.1).
+fn names(tags: &str, etag: &str) -> bool {
+    tags.split(',').any(|tag| tag == "*" || tag == etag)
+}
+
 /// `bytes` of chance as hexadecimal digits.
 fn token(bytes: usize) -> String {
     (0..bytes).map(|_| format!("{:02x}", rand::random::<u8>())).collect()
@@ -256,6 +264,13 @@ fn token(bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_tag_of_several_is_enough() {
+        for (tags, want) in [("a", true), ("*", true), ("b,a", true), ("b", false), ("", false), ("W/\"a\"", false)] {
+            assert_eq!(names(tags, "a"), want, "{tags}");
+        }
+    }
 
     #[test]
     fn tokens_are_long_and_differ() {

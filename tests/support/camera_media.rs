@@ -28,8 +28,9 @@ pub fn launch_line(conf: &Conf, audio: Option<Audio>) -> String {
     );
     let sound = |rate, rest| {
         format!(
-            "audiotestsrc is-live=true wave=sine freq=440 volume=0.2 ! \
-             audio/x-raw,rate={rate},channels=1 ! audioconvert ! {rest}"
+            "audiotestsrc is-live=true samplesperbuffer={} wave=sine freq=440 volume=0.2 ! \
+             audio/x-raw,rate={rate},channels=1 ! audioconvert ! {rest}",
+            rate / 50 // 20 ms, as cameras send it
         )
     };
     let audio = match audio {

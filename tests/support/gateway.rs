@@ -63,6 +63,13 @@ impl Gateway {
 
     /// Runs `command` as if it were the gateway, in `directory`.
     pub fn run(mut command: Command, directory: tempfile::TempDir) -> Self {
+        // What the tests themselves are told by (CAMGATE_SHOTS) is no key of the gateway's.
+        let set: Vec<_> = command.get_envs().map(|(key, _)| key.to_owned()).collect();
+        for (key, _) in std::env::vars_os().filter(|(key, _)| !set.contains(key)) {
+            if key.to_str().is_some_and(|key| key.starts_with("CAMGATE_") || key.starts_with("MTX_")) {
+                command.env_remove(key);
+            }
+        }
         let mut child = command
             .current_dir(directory.path())
             .stdin(Stdio::null())
@@ -196,6 +203,10 @@ impl Drop for Gateway {
             // What a failed test needs to be understood.
             let log = self.log();
             let from = log.len().saturating_sub(60);
+            // What it panicked about comes long before what followed from it.
+            for lines in log[..from].windows(2).filter(|w| w[0].contains("panicked at")) {
+                eprintln!("--- the gateway panicked ---\n{}", lines.join("\n"));
+            }
             eprintln!("--- the gateway's log ---\n{}", log[from..].join("\n"));
         }
         if self.is_running() {

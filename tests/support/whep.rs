@@ -16,7 +16,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use str0m::change::SdpAnswer;
-use str0m::media::{Direction, MediaKind};
+use str0m::media::{Direction, MediaKind, Mid};
 use str0m::{Candidate, Rtc};
 use tokio::sync::mpsc;
 
@@ -107,6 +107,7 @@ pub struct Offer {
     pending: str0m::change::SdpPendingOffer,
     socket: UdpSocket,
     options: Options,
+    kinds: HashMap<Mid, MediaKind>,
     /// The SDP to post.
     pub sdp: String,
 }
@@ -130,10 +131,10 @@ impl Offer {
         let address = socket.local_addr().map_err(HttpError::local)?;
         rtc.add_local_candidate(Candidate::host(address, "udp").map_err(HttpError::local)?);
         let mut change = rtc.sdp_api();
-        let kinds = [(options.video, MediaKind::Video), (options.audio, MediaKind::Audio)];
-        for (wanted, kind) in kinds {
+        let mut kinds = HashMap::new();
+        for (wanted, kind) in [(options.video, MediaKind::Video), (options.audio, MediaKind::Audio)] {
             if wanted {
-                change.add_media(kind, Direction::RecvOnly, None, None, None);
+                kinds.insert(change.add_media(kind, Direction::RecvOnly, None, None, None), kind);
             }
         }
         let (offer, pending) = change.apply().ok_or_else(|| HttpError::local("neither video nor audio is wanted"))?;
@@ -141,7 +142,7 @@ impl Offer {
         if let Some(edit) = &options.edit_offer {
             sdp = edit(sdp);
         }
-        Ok(Self { rtc, pending, socket, options: options.clone(), sdp })
+        Ok(Self { rtc, pending, socket, options: options.clone(), kinds, sdp })
     }
 
     /// Takes the answer and starts to receive in `pool`.
@@ -152,7 +153,7 @@ impl Offer {
         posted: Instant,
         answered: Instant,
     ) -> Result<Viewer, HttpError> {
-        let Self { mut rtc, pending, socket, options, .. } = self;
+        let Self { mut rtc, pending, socket, options, kinds, .. } = self;
         let parsed = SdpAnswer::from_sdp_string(answer).map_err(HttpError::local)?;
         rtc.sdp_api().accept_answer(pending, parsed).map_err(HttpError::local)?;
         let log = Arc::new(Mutex::new(Log {
@@ -172,7 +173,7 @@ impl Offer {
             log: log.clone(),
             commands: receiver,
             video: video_payloads(answer),
-            kinds: HashMap::new(),
+            kinds,
             keep_packets: options.packets || options.payloads,
             keep_payloads: options.payloads,
             loss: options.loss,

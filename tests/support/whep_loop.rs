@@ -33,6 +33,7 @@ pub struct Job {
     pub commands: mpsc::UnboundedReceiver<Command>,
     /// Payload types that are video, with the codec where key frames are recognised.
     pub video: HashMap<u8, Option<Codec>>,
+    /// What was offered. (str0m tells of a medium only to the side that did not add it.)
     pub kinds: HashMap<Mid, MediaKind>,
     pub keep_packets: bool,
     pub keep_payloads: bool,
@@ -203,9 +204,6 @@ fn note(job: &mut Job, event: Event, arrival: Instant) {
             log.state = State::Disconnected;
         }
         Event::Closed => log.state = State::Closed,
-        Event::MediaAdded(added) => {
-            job.kinds.insert(added.mid, added.kind);
-        }
         Event::MediaIngressStats(stats) => {
             let audio = job.kinds.get(&stats.mid) == Some(&MediaKind::Audio);
             let track = if audio { &mut log.audio } else { &mut log.video };

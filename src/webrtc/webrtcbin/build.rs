@@ -21,11 +21,13 @@ use crate::webrtc::negotiate::{Plan, SendSection};
 use crate::webrtc::offer::Offer;
 use crate::webrtc::stream::Stream;
 use crate::webrtc::webrtcbin::Identity;
+use crate::webrtc::webrtcbin::farewell;
 use crate::webrtc::webrtcbin::pump::Lane;
 use crate::webrtc::webrtcbin::watch::Watch;
 
-/// One step of the negotiation inside webrtcbin.
-const STEP: Duration = Duration::from_secs(3);
+/// One step of the negotiation inside webrtcbin. Milliseconds, but for a machine
+/// that is quite out of breath: late is better than an error then.
+const STEP: Duration = Duration::from_secs(8);
 /// Candidates that one session may gather.
 const CANDIDATES: usize = 256;
 
@@ -54,6 +56,7 @@ pub struct Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        farewell::say(&self.webrtc);
         let _ = self.pipeline.set_state(gst::State::Null);
         if let Some(bus) = self.pipeline.bus() {
             bus.unset_sync_handler();
@@ -82,6 +85,12 @@ pub fn build(id: &str, offer: &Offer, plan: &Plan, gathering: &Gathering, identi
         .map_err(internal)?;
     let pipeline = gst::Pipeline::with_name(&format!("viewer-{id}"));
     pipeline.add(&webrtc).map_err(internal)?;
+    // Sender reports tell when a picture or a sound was captured (its PTS), so that the
+    // receiver keeps both together. By default they would be about when it was sent,
+    // for which the session waits to be told a latency that a pipeline such as this
+    // one never has: the reports then ran twice as fast as the clock.
+    let bin = webrtc.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("rtpbin"));
+    bin.ok_or_else(|| internal("it has no rtpbin"))?.set_property("rtcp-sync-send-time", false);
     let session = Session { pipeline, webrtc };
     let (transport, streams, lanes) = negotiate(&session, offer, plan, gathering, identity, &watch)?;
     let webrtc = session.webrtc.downgrade();
@@ -123,6 +132,7 @@ fn negotiate(
         ssrcs.push(ssrc);
     }
     pipeline.set_state(gst::State::Playing).map_err(internal)?;
+    await_formats(webrtc)?;
 
     describe(webrtc, "set-remote-description", gst_webrtc::WebRTCSDPType::Offer, &answer::engine_offer(offer, plan))?;
     let created = promised(|p| webrtc.emit_by_name::<()>("create-answer", &[&None::<gst::Structure>, &p]))?
@@ -245,6 +255,22 @@ fn add_stream(
     }
     source.link(&pad).map_err(internal)?;
     Ok(appsrc)
+}
+
+/// Waits until webrtcbin knows its streams' formats: each appsrc tells its own on a
+/// thread of its own, and a section whose format is not known yet is made inactive.
+fn await_formats(webrtc: &gst::Element) -> Result<()> {
+    let deadline = Instant::now() + STEP;
+    for pad in webrtc.sink_pads() {
+        let (tx, rx) = sync_channel(1);
+        let handler = pad.connect_notify(Some("caps"), move |_, _| tx.try_send(()).unwrap_or_default());
+        while pad.current_caps().is_none() {
+            rx.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+                .map_err(|_| internal("a stream did not tell its format in time"))?;
+        }
+        pad.disconnect(handler);
+    }
+    Ok(())
 }
 
 /// Emits a signal that takes a promise, and waits for the reply.

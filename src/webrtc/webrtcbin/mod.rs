@@ -3,9 +3,11 @@
 //! through: its graph and properties can be looked at.
 //!
 //! [`build`] makes and negotiates the pipeline (blocking, off the async threads),
-//! [`watch`] turns its signals into a state, [`pump`] brings the frames.
+//! [`watch`] turns its signals into a state, [`pump`] brings the frames,
+//! [`farewell`] tells the peer that it is over.
 
 mod build;
+mod farewell;
 mod pump;
 mod watch;
 
@@ -25,7 +27,7 @@ use crate::webrtc::engine::{Engine, Job, Opened, Opening, Peer, PeerState, PeerS
 pub use pump::Budget;
 
 /// Building and negotiating takes some ten ms; longer than this is a fault.
-const DEADLINE: Duration = Duration::from_secs(7);
+const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Who we are to every peer. ECDSA P-256: some peers want it, and webrtcbin's own
 /// RSA key (before 1.28) costs 50 ms a session.
@@ -58,6 +60,9 @@ impl WebrtcBin {
                 "GStreamer has no element \"{name}\": install gstreamer1.0-plugins-bad and gstreamer1.0-nice (docker/setup.sh does)"
             );
         }
+        // The first decryptor of a process makes an RSA key, which we do not use, and
+        // which takes from a tenth of a second to some: not while the first viewer waits.
+        std::thread::spawn(|| drop(gst::ElementFactory::make("dtlsdec").build()));
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let mut params = rcgen::CertificateParams::new(Vec::new())?;
         params.distinguished_name.push(rcgen::DnType::CommonName, "camgate");

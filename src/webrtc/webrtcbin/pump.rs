@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 const FRAME: usize = 64;
 /// What may wait in a viewer's pipeline before frames are dropped, bytes.
 const WAITING: u64 = 1024 * 1024;
+/// Ticks per second of the timestamps of video (RFC 6184 §8.2.1, RFC 7798 §7.1).
+const VIDEO_RATE: i64 = 90_000;
 /// Between two replays for a peer that asks for key frames.
 const KEY_PAUSE: Duration = Duration::from_millis(500);
 /// A connected peer that sent no RTCP for so long has vanished. Browsers report
@@ -159,7 +161,9 @@ impl Pump<'_> {
                     tokio::time::sleep(wait.max(Duration::from_micros(100))).await;
                 }
                 group += chunk.len();
-                push(lane, self.stats, chunk, timestamp, end.pts_ns);
+                // Sender reports pair the two: the PTS moves with the timestamp.
+                let after = i64::from(timestamp.wrapping_sub(end.timestamp) as i32) * 1_000_000_000 / VIDEO_RATE;
+                push(lane, self.stats, chunk, timestamp, end.pts_ns.saturating_add_signed(after));
             }
         }
     }

@@ -1,0 +1,18 @@
+//! The real binary in the real Chromium: what a person sees on wall and player.
+
+mod support;
+
+#[path = "browser/access.rs"]
+mod access;
+#[path = "browser/failure.rs"]
+mod failure;
+#[path = "browser/kit.rs"]
+mod kit;
+#[path = "browser/looks.rs"]
+mod looks;
+#[path = "browser/play.rs"]
+mod play;
+#[path = "browser/recovery.rs"]
+mod recovery;
+#[path = "browser/start.rs"]
+mod start;

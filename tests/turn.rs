@@ -1,0 +1,112 @@
+//! Through a real coturn: who can only be reached through a relay watches, too.
+
+mod support;
+
+use std::time::Duration;
+use support::browser::Browser;
+use support::camera::Camera;
+use support::gateway::Gateway;
+use support::static_server::StaticServer;
+use support::turn::{self, Turn};
+use support::until;
+use support::whep::{Options, Viewer};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// A page of another site that knows nothing but the endpoint: servers from the
+/// Link headers of OPTIONS, relayed candidates only.
+const PAGE: &str = r#"<!doctype html><title>relay</title><video muted autoplay playsinline></video><script>
+const links = text => [...(text ?? '').matchAll(/<([^>]+)>; rel="ice-server"(; username="([^"]*)"; credential="([^"]*)")?/g)]
+  .map(m => m[2] ? { urls: m[1], username: m[3], credential: m[4] } : { urls: m[1] })
+async function watch(endpoint) {
+  const options = await fetch(endpoint, { method: 'OPTIONS' })
+  const iceServers = links(options.headers.get('Link'))
+  const pc = window.pc = new RTCPeerConnection({ iceServers, iceTransportPolicy: 'relay' })
+  pc.addTransceiver('video', { direction: 'recvonly' })
+  pc.ontrack = e => { document.querySelector('video').srcObject = new MediaStream([e.track]) }
+  await pc.setLocalDescription()
+  while (pc.iceGatheringState !== 'complete') await new Promise(r => setTimeout(r, 10))
+  const answer = await fetch(endpoint, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp })
+  if (answer.status !== 201) throw new Error(answer.status + ' ' + await answer.text())
+  await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() })
+  return { servers: iceServers.length, offer: pc.localDescription.sdp, location: answer.headers.get('Location') }
+}
+async function pair() {
+  const stats = await pc.getStats()
+  let found = null
+  stats.forEach(s => { if (s.type === 'transport' && s.selectedCandidatePairId) found = stats.get(s.selectedCandidatePairId) })
+  return found && { local: stats.get(found.localCandidateId).candidateType, state: found.state }
+}
+async function decoded() {
+  let frames = 0;
+  (await pc.getStats()).forEach(s => { if (s.type === 'inbound-rtp' && s.kind === 'video') frames = s.framesDecoded })
+  return frames
+}
+</script>"#;
+
+fn gateway(camera: &Camera, servers: &str) -> Gateway {
+    Gateway::start(&format!("{servers}paths:\n  gate:\n    source: {}\n", camera.url()))
+}
+
+/// Chromium, behind a relay only, sees pictures move.
+async fn watches_through_a_relay(turn: &Turn, gateway: &Gateway) {
+    let site = StaticServer::start();
+    site.page("/", PAGE);
+    let browser = Browser::launch().await;
+    let page = browser.page(&format!("{}/", site.url())).await;
+    let joined = page.eval(&format!("watch('{}/gate/whep')", gateway.url())).await;
+    assert_eq!(joined["servers"], 1, "{joined}");
+    let offer = joined["offer"].as_str().unwrap();
+    let candidates: Vec<_> = offer.lines().filter(|l| l.starts_with("a=candidate")).collect();
+    assert!(!candidates.is_empty() && candidates.iter().all(|c| c.contains(" typ relay ")), "{candidates:?}");
+    page.wait_for("decoded().then(n => n > 30)", SOON).await;
+    page.wait_for("document.querySelector('video').currentTime > 0.5", SOON).await;
+    let pair = page.eval("pair()").await;
+    assert_eq!(pair["local"], "relay", "{pair}");
+    assert!(turn.allocations() > 0, "{}", turn.log());
+}
+
+#[tokio::test]
+async fn row17_a_relay_only_browser_watches_with_time_limited_credentials() {
+    let camera = Camera::builder().size(320, 180).gop_frames(25).prerecorded().start();
+    let turn = Turn::start_with_secret();
+    let servers = turn::yaml(&turn, "AUTH_SECRET", turn::SECRET) + "    clientOnly: yes\n";
+    let gateway = gateway(&camera, &servers);
+    watches_through_a_relay(&turn, &gateway).await;
+    let log = turn.log();
+    assert!(log.contains(":viewer>"), "no user with an expiry and our name:\n{log}");
+}
+
+#[tokio::test]
+async fn a_relay_only_browser_watches_when_the_server_uses_the_relay_too() {
+    let camera = Camera::builder().size(320, 180).gop_frames(25).prerecorded().start();
+    let turn = Turn::start();
+    let gateway = gateway(&camera, &turn::yaml(&turn, turn::USER.0, turn::USER.1));
+    watches_through_a_relay(&turn, &gateway).await;
+}
+
+#[tokio::test]
+async fn the_server_offers_a_relayed_address_of_its_own() {
+    let camera = Camera::builder().size(320, 180).gop_frames(25).prerecorded().start();
+    for timed in [false, true] {
+        let (turn, user, password) = match timed {
+            false => (Turn::start(), turn::USER.0, turn::USER.1),
+            true => (Turn::start_with_secret(), "AUTH_SECRET", turn::SECRET),
+        };
+        let gateway = gateway(&camera, &turn::yaml(&turn, user, password));
+        // The first viewers may come before the server is known to live.
+        let viewer = until(SOON, "a relayed candidate", || async {
+            let viewer = Viewer::join(gateway.url(), "gate", Options::default()).await.unwrap();
+            if viewer.answer().contains(" typ relay ") {
+                return Some(viewer);
+            }
+            viewer.leave().await.unwrap();
+            None
+        })
+        .await;
+        assert!(turn.allocations() > 0, "{}", turn.log());
+        until(SOON, "pictures", || async { viewer.with(|log| log.video.complete_frames() > 5).then_some(()) }).await;
+        let log = gateway.log().join("\n");
+        assert!(!log.contains(turn::USER.1) && !log.contains(turn::SECRET), "a secret is in the log");
+    }
+}
