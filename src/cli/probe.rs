@@ -14,6 +14,9 @@ use camgate::media::source::{self, Event, Failure, Hints, Origin, Source, Spec};
 use camgate::path::registry::track_status;
 use tokio::sync::mpsc;
 
+/// How often is looked whether something flows.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// What a camera turned out to send.
 pub struct Seen {
     /// Its tracks, playable or not.
@@ -38,7 +41,7 @@ pub fn transport(name: &str) -> anyhow::Result<Transport> {
 }
 
 /// Connects and watches for `seconds` at most; with `enough`, until the tracks are
-/// known.
+/// known and something flows: only then is the way known that the camera agrees to.
 pub async fn watch(spec: &Spec, seconds: u64, enough: bool) -> Seen {
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut hints = spec.hints;
@@ -57,6 +60,7 @@ async fn attempt(spec: &Spec, hub: &Arc<Hub>, deadline: Instant, enough: bool) -
     let mut seen = Seen { tracks: Vec::new(), video: Analysis::default(), hints: spec.hints, failure: None };
     let mut reader = hub.subscribe();
     reader.play();
+    let mut look = tokio::time::interval(LOOK);
     let source = match Source::start(spec, hub, tx).await {
         Ok(source) => source,
         Err(failure) => return Seen { failure: Some(failure), ..seen },
@@ -64,12 +68,7 @@ async fn attempt(spec: &Spec, hub: &Arc<Hub>, deadline: Instant, enough: bool) -
     loop {
         tokio::select! {
             event = events.recv() => match event {
-                Some(Event::Tracks(tracks)) => {
-                    seen.tracks = tracks;
-                    if enough {
-                        break;
-                    }
-                }
+                Some(Event::Tracks(tracks)) => seen.tracks = tracks,
                 Some(Event::Ready) => {}
                 Some(Event::Failed(failure)) => {
                     seen.failure = Some(failure);
@@ -84,6 +83,9 @@ async fn attempt(spec: &Spec, hub: &Arc<Hub>, deadline: Instant, enough: bool) -
                 }
                 Ok(_) => {}
                 Err(_) => reader = { let mut r = hub.subscribe(); r.play(); r },
+            },
+            _ = look.tick(), if enough => if hub.last_arrival().is_some() {
+                break;
             },
             () = tokio::time::sleep_until(deadline.into()) => break,
         }
@@ -134,6 +136,10 @@ fn report(url: &RtspUrl, seen: &Seen) -> anyhow::Result<ExitCode> {
             Kind::Video => video(track, &status.profile, &seen.video),
             Kind::Audio => println!("audio      {}", status.codec),
         }
+    }
+    if let Some(failure) = seen.failure.as_ref().filter(|_| seen.video.frames() == 0) {
+        println!("result     {}", failure.reason);
+        return Ok(ExitCode::FAILURE);
     }
     let mut playable = false;
     for track in &seen.tracks {

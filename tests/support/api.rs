@@ -10,6 +10,7 @@ pub const SOON: Duration = Duration::from_secs(60);
 
 /// The path as JSON; `Value::Null` when there is no such path.
 pub async fn status(gateway: &Gateway, path: &str) -> Value {
+    super::init();
     let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
     let request = client.get(format!("{}/{path}", gateway.url())).header("Accept", "application/json");
     let Ok(response) = request.timeout(Duration::from_secs(20)).send().await else { return Value::Null };
