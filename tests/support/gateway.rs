@@ -179,6 +179,15 @@ impl Gateway {
         }
     }
 
+    /// What GStreamer and GLib complained about.
+    pub fn complaints(&self) -> Vec<String> {
+        // appsrc of GStreamer 1.22 that is stopped with a buffer list in its hand
+        // unrefs the buffer that it does not have.
+        let known = "gst_mini_object_unref: assertion 'mini_object != NULL' failed";
+        let bad = |l: &String| l.contains("-CRITICAL **") || l.contains("-WARNING **");
+        self.log().into_iter().filter(|l| bad(l) && !l.contains(known)).collect()
+    }
+
     /// Sends SIGTERM; see [`Gateway::wait_exit`].
     pub fn sigterm(&self) {
         proc::signal(self.pid(), libc::SIGTERM);
