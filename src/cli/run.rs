@@ -15,7 +15,7 @@ use camgate::path::status::PathStatus;
 use camgate::webrtc::ice::{self, Ice};
 use camgate::webrtc::offer;
 use camgate::webrtc::session::{SessionMeta, Sessions};
-use camgate::webrtc::webrtcbin::WebrtcBin;
+use camgate::webrtc::webrtcbin::{self, WebrtcBin};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -149,6 +149,7 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     let engine = Arc::new(WebrtcBin::new()?);
     let listeners = http::bind(&config.webrtc_listen())
         .with_context(|| format!("cannot listen on webrtcAddress {}", config.webrtc_address))?;
+    let warm = tokio::task::spawn_blocking(webrtcbin::warm_up);
     let ice = Ice::new();
     ice.warm(&config);
     let registry = Registry::start(config.clone());
@@ -175,6 +176,7 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
         inside.sessions.shutdown().await;
         inside.registry.shutdown().await;
         server.stop().await;
+        let _ = warm.await;
     };
     if tokio::time::timeout(SHUTDOWN, ending).await.is_err() {
         tracing::warn!("not everything ended in time");

@@ -29,7 +29,7 @@ async fn each_failure_is_said_in_words() {
     let wall = browser.page(&at("")).await;
     says(&wall, ".tile[data-path=locked] .chip-text", "Refused: camera refused the password (401)").await;
     says(&wall, ".tile[data-path=gone] .chip-text", "camera knows no such stream (404)").await;
-    says(&wall, ".tile[data-path=off] .chip-text", "camera cannot be reached").await;
+    says(&wall, ".tile[data-path=off] .chip-text", "no connection to").await;
     says(&wall, ".tile[data-path=pushed] .chip-text", "No source: waits for a publisher").await;
     says(&wall, "#summary", "without source").await;
     plays(&wall, ".tile[data-path=full] video").await;
@@ -43,7 +43,7 @@ async fn each_failure_is_said_in_words() {
     page.goto(&at("gone")).await;
     says(&page, "#notice", "Camera knows no such stream (404): check the path in the URL.").await;
     page.goto(&at("off")).await;
-    says(&page, "#notice", "Camera cannot be reached").await;
+    says(&page, "#notice", "No connection to").await;
     page.goto(&at("pushed")).await;
     says(&page, "#notice", "Waits for a publisher.").await;
     // A request that came while the camera was being asked was turned away.

@@ -77,7 +77,7 @@ fn what_cannot_be_probed_has_a_sentence() {
     let none = small().misbehave(Fault::Describe(404)).start();
     let garbage = small().misbehave(Fault::Garbage).start();
     for (url, words) in [
-        (locked.url_with("oper", "hush-hush"), "refused the user name or the password (401)"),
+        (locked.url_with("oper", "hush-hush"), "refused the password (401)"),
         (locked.url(), "wants a user name and a password (401)"),
         (none.url(), "no such stream (404)"),
         (garbage.url(), "does not speak RTSP"),

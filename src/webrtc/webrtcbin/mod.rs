@@ -60,9 +60,6 @@ impl WebrtcBin {
                 "GStreamer has no element \"{name}\": install gstreamer1.0-plugins-bad and gstreamer1.0-nice (docker/setup.sh does)"
             );
         }
-        // The first decryptor of a process makes an RSA key, which we do not use, and
-        // which takes from a tenth of a second to some: not while the first viewer waits.
-        std::thread::spawn(|| drop(gst::ElementFactory::make("dtlsdec").build()));
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let mut params = rcgen::CertificateParams::new(Vec::new())?;
         params.distinguished_name.push(rcgen::DnType::CommonName, "camgate");
@@ -75,6 +72,13 @@ impl WebrtcBin {
             budget: Arc::new(Budget::default()),
         })
     }
+}
+
+/// The first decryptor of a process makes an RSA key, which we do not use, and which
+/// takes from a tenth of a second to some: not while the first viewer waits. Blocking;
+/// the process must not end meanwhile (OpenSSL's clean-up would pull the rug away).
+pub fn warm_up() {
+    drop(gst::ElementFactory::make("dtlsdec").build());
 }
 
 /// RFC 8122 §5.
