@@ -6,7 +6,6 @@
 //! `JOINS=2000 cargo bench --bench whep` for the long run of joins and leaves.
 
 #[path = "../tests/support/mod.rs"]
-#[allow(dead_code)]
 mod support;
 
 use std::time::{Duration, Instant};
