@@ -36,7 +36,30 @@ async fn a_session_with_a_timeout_goes_on() {
 }
 
 #[tokio::test]
-async fn a_keep_alive_never_falls_into_the_middle_of_a_packet() {
+async fn a_slow_camera_is_not_asked_before_it_plays() {
+    // Opening takes longer than the time between two keep-alives.
+    let camera = small().start();
+    let slow = Rules { delay_answers: Duration::from_secs(2), ..Rules::default() };
+    let server = ([127, 0, 0, 1], camera.port()).into();
+    let proxy = RtspProxy::start("127.0.0.1:0".parse().unwrap(), server, slow).unwrap();
+    let gateway = Gateway::start(&paths(&[("gate", &format!("rtsp://{}/stream", proxy.address()))]));
+    let viewer = view_when_live(&gateway).await;
+    until_true(SOON, "2 keep-alives", || requests(&proxy, "GET_PARAMETER") >= 2).await;
+    more_frames(&viewer, 20).await;
+    let asked = proxy.requests();
+    let at = |method: &str| asked.iter().position(|l| l.starts_with(method));
+    assert!(at("PLAY") < at("GET_PARAMETER"), "{asked:?}");
+    assert_eq!((camera.plays(), proxy.connections()), (1, 1), "{asked:?}");
+}
+
+/// A join waits 10 s at most; so does this camera.
+async fn view_when_live(gateway: &Gateway) -> super::support::whep::Viewer {
+    super::support::api::until_state(gateway, "gate", "live").await;
+    view(gateway, "gate").await
+}
+
+#[tokio::test]
+async fn a_keep_alive_in_the_middle_of_a_packet_spoils_nothing() {
     // Whoever stops reading at a random moment here stops within a packet.
     let camera = small().fps(15).start();
     let halves = Rules { halves: Duration::from_millis(15), ..Rules::default() };

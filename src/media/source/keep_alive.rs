@@ -2,12 +2,11 @@
 //!
 //! Before 1.26.7 rtspsrc sends no keep-alive while frames arrive over TCP, and
 //! cameras end the session after its timeout. It can be asked for one by its
-//! action signal "get-parameters", with a catch: asked from another thread it
-//! stops reading wherever it is, and when that is in the middle of a message the
-//! rest of it is taken for the next one and the connection is lost. So it is asked
-//! from rtspsrc's own thread, while that hands a packet to the session manager:
-//! then it is between two messages, and packets that come before the answer are
-//! handed on as usual (gstrtspsrc.c, gst_rtspsrc_loop_interleaved and
+//! action signal "get-parameters", with a catch: the request takes the place of
+//! whatever waits to be done next, and while a slow camera is being opened that may
+//! be PLAY. So it is asked from rtspsrc's own thread, while that hands a packet to the
+//! session manager: then nothing waits, and packets that come before the answer are
+//! handed on as usual (gstrtspsrc.c, gst_rtspsrc_loop_send_cmd and
 //! gst_rtsp_src_receive_response).
 
 use std::sync::{Arc, Mutex, PoisonError};
