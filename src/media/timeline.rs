@@ -10,9 +10,23 @@ pub struct Timeline {
     rate: u32,
     offset: Option<u32>,
     last: Option<u32>,
-    /// Where the sound of the last packet ends; see [`Timeline::follow`].
-    end: Option<u32>,
+    seam: Seam,
 }
+
+/// How well packets of sound follow each other; see [`Timeline::follow`].
+#[derive(Debug, Clone)]
+struct Seam {
+    /// Where the sound of the last packet ends.
+    end: Option<u32>,
+    /// How far packets were off at least, of the last so many.
+    least: i32,
+    count: u32,
+}
+
+/// So many packets of sound (a second of the usual ones) tell what stays off.
+const SEAMS: u32 = 50;
+/// Off by more, there is a pause in the sound. No packet of Opus is longer.
+const SEAM_MS: i64 = 120;
 
 /// A source whose timestamps drift from the path's clock by more than this many
 /// milliseconds has jumped (its clock was set, it restarted its encoder): the
@@ -23,7 +37,7 @@ const JUMP_MS: i64 = 1_000;
 impl Timeline {
     /// A timeline in units of `rate` Hz.
     pub fn new(rate: u32) -> Self {
-        Timeline { rate, offset: None, last: None, end: None }
+        Timeline { rate, offset: None, last: None, seam: Seam { end: None, least: i32::MAX, count: 0 } }
     }
 
     /// A new source begins: the next timestamp decides the offset.
@@ -55,18 +69,34 @@ impl Timeline {
         out
     }
 
-    /// For sound: `out` as [`Timeline::map`] gave it for a packet of so many
-    /// `samples`, or the end of the packet before where that is nearly the same.
+    /// For sound: the timestamp of a packet of so many `samples`, for which
+    /// [`Timeline::map`] gave `out`: the end of the packet before it, if that fits.
     ///
-    /// What comes from an RTSP session carries times of arrival, smoothed but not
-    /// exact. Receivers take every sample between two packets for lost, and fill it.
-    /// Off by half a packet or more, one is missing, or the clocks have drifted.
+    /// What comes from an RTSP session carries a camera's time, or the time of its
+    /// arrival where that is later. Receivers take every sample between two packets
+    /// for lost, and fill it. So packets follow each other exactly, while they come
+    /// late now and then; what stays off has a cause (a packet was lost, the clocks
+    /// drift apart), and is put right in one step.
     pub fn follow(&mut self, out: u32, samples: u32) -> u32 {
-        let out = match self.end {
-            Some(end) if (out.wrapping_sub(end) as i32).unsigned_abs() < samples / 2 => end,
-            _ => out,
+        let end = self.seam.end.unwrap_or(out);
+        let off = out.wrapping_sub(end) as i32;
+        self.seam.least = self.seam.least.min(off);
+        self.seam.count += 1;
+        let whole = self.seam.count == SEAMS;
+        let shift = if self.ms(off).abs() > SEAM_MS {
+            off
+        } else if whole && self.seam.least.unsigned_abs() >= samples / 2 {
+            self.seam.least
+        } else {
+            0
         };
-        self.end = Some(out.wrapping_add(samples));
+        if whole || shift != 0 {
+            (self.seam.least, self.seam.count) = (i32::MAX, 0);
+        }
+        // Never back behind the packet before: what is too much is left for later.
+        let back = -(samples as i32 * 3 / 4);
+        let out = end.wrapping_add_signed(shift.max(back));
+        self.seam.end = Some(out.wrapping_add(samples));
         self.last = Some(out);
         out
     }
@@ -155,29 +185,50 @@ mod tests {
     #[test]
     fn sound_has_no_seams() {
         let mut t = Timeline::new(48_000);
-        let steps = [0, 936, 1_945, 2_900, 3_840];
-        let out: Vec<u32> = steps.iter().map(|ts| t.follow(*ts, 960)).collect();
-        assert_eq!(out, [0, 960, 1_920, 2_880, 3_840]);
+        // One packet in seven comes up to 60 ms late, and is stamped with its arrival.
+        for i in 0..1_000u32 {
+            let late = if i % 7 == 3 { (i * 37) % 2_880 } else { 0 };
+            assert_eq!(t.follow(i * 960 + late, 960), i * 960, "{i}");
+        }
     }
 
     #[test]
-    fn a_lost_packet_of_sound_stays_lost() {
+    fn a_lost_packet_of_sound_leaves_its_gap_within_two_seconds() {
+        let mut t = Timeline::new(48_000);
+        let out: Vec<u32> = (0..200u32).map(|i| t.follow((i + u32::from(i >= 20)) * 960, 960)).collect();
+        let gaps = out.windows(2).filter(|w| w[1] - w[0] != 960).count();
+        assert_eq!((gaps, out[199]), (1, 200 * 960));
+    }
+
+    #[test]
+    fn a_pause_in_the_sound_is_kept() {
         let mut t = Timeline::new(48_000);
         t.follow(0, 960);
-        assert_eq!(t.follow(1_930, 960), 1_930);
-        assert_eq!(t.follow(2_880, 960), 2_890);
+        assert_eq!(t.follow(19_200, 960), 19_200);
+        assert_eq!(t.follow(20_160, 960), 20_160);
     }
 
     #[test]
-    fn drift_of_half_a_packet_is_given_in_to() {
+    fn a_late_start_is_caught_up_with_in_small_steps() {
         let mut t = Timeline::new(48_000);
-        let mut out = 0;
-        for i in 0..200 {
-            let wanted = i * 950;
-            out = t.follow(wanted, 960);
-            assert!((out.wrapping_sub(wanted) as i32).abs() < 490, "{i}: {out}");
+        let mut last = t.follow(50_000, 960);
+        for i in 1..200u32 {
+            let out = t.follow(i * 960, 960);
+            assert!((240..=960).contains(&out.wrapping_sub(last)), "{i}");
+            last = out;
         }
-        assert!(out > 0);
+        assert!(last.abs_diff(199 * 960) < 5_760);
+    }
+
+    #[test]
+    fn drift_is_given_in_to() {
+        for wanted in [955u32, 965] {
+            let mut t = Timeline::new(48_000);
+            for i in 0..5_000 {
+                let out = t.follow(i * wanted, 960);
+                assert!((out.wrapping_sub(i * wanted) as i32).abs() <= 960, "{i}: {out}");
+            }
+        }
     }
 
     proptest! {
