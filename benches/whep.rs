@@ -27,14 +27,21 @@ fn main() {
     }
     runtime.block_on(async {
         println!("| what | figure |\n|---|---|");
-        for gop_s in [1, 10] {
+        // BENCH=joins|latency|crowd|growth measures one of them.
+        let only = std::env::var("BENCH").ok();
+        let wanted = |name: &str| only.as_deref().is_none_or(|o| o == name);
+        for gop_s in [1, 10].into_iter().filter(|_| wanted("joins")) {
             joins(gop_s).await;
         }
-        latency().await;
-        for viewers in [1, 10, 40] {
+        if wanted("latency") {
+            latency().await;
+        }
+        for viewers in [1, 10, 40].into_iter().filter(|_| wanted("crowd")) {
             crowd(viewers).await;
         }
-        growth(std::env::var("JOINS").ok().and_then(|n| n.parse().ok()).unwrap_or(200)).await;
+        if wanted("growth") {
+            growth(std::env::var("JOINS").ok().and_then(|n| n.parse().ok()).unwrap_or(200)).await;
+        }
     });
 }
 
