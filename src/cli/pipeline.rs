@@ -43,22 +43,14 @@ pub fn print(path: &str, named: Option<PathBuf>, credentials: bool, view: bool) 
             let properties = rtsp_properties(url, *transport, seen.hints, spec.read_timeout, credentials);
             template.launch_line(&properties, &codecs)
         }
-        origin => for_shell(&whole_line(origin, spec.template.as_ref()).map_err(|f| anyhow::anyhow!(f.reason))?),
+        origin => {
+            template::for_shell(&whole_line(origin, spec.template.as_ref()).map_err(|f| anyhow::anyhow!(f.reason))?)
+        }
     };
     let line = if view { visible(&line) } else { line };
     let line = if credentials { line } else { camgate::redact::text(&line).into_owned() };
     println!("gst-launch-1.0 {line}");
     Ok(ExitCode::SUCCESS)
-}
-
-/// A line from a file, with the words that a shell would change quoted.
-fn for_shell(line: &str) -> String {
-    line.split(' ')
-        .map(|w| {
-            if w.contains(['(', ')', '&', ';', '|', '<', '>', '$', '`', '*']) { format!("'{w}'") } else { w.to_owned() }
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// Replaces camgate's sinks by ones that a person sees and hears.

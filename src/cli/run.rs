@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use camgate::config::{self, Config, LogLevel};
-use camgate::error::Result;
+use camgate::error::{Error, Kind, Result};
 use camgate::http::{self, Boxed, Gateway, Opened, Patch, Watch};
 use camgate::path::registry::Registry;
 use camgate::path::status::PathStatus;
@@ -116,6 +116,9 @@ impl Gateway for Inside {
 
     fn watch(&self, request: Watch) -> Boxed<'_, Result<Opened>> {
         Box::pin(async move {
+            if !self.ready() {
+                return Err(Error::new(Kind::Unavailable, "camgate is shutting down").retry_after(2));
+            }
             let limits = &self.config().limits;
             let bounds = offer::Limits {
                 bytes: limits.sdp_size.0,
@@ -173,7 +176,8 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     tracing::info!("shutting down");
     inside.ready.store(false, Ordering::Relaxed);
     let ending = async {
-        inside.sessions.shutdown().await;
+        // A viewer's pipeline that is frozen must not keep the cameras from their TEARDOWN.
+        let _ = tokio::time::timeout(Duration::from_secs(2), inside.sessions.shutdown()).await;
         inside.registry.shutdown().await;
         server.stop().await;
         let _ = warm.await;

@@ -125,6 +125,8 @@ struct Lane {
     codec: Codec,
     timeline: Timeline,
     gop: Option<Gop<AccessUnit>>,
+    /// The present source has this track; its negotiated codec is kept meanwhile.
+    present: bool,
     /// The last unit that went out.
     last: Option<Instant>,
 }
@@ -164,8 +166,14 @@ impl Hub {
 
     /// A new source begins, with these tracks (also those that cannot be played).
     /// Readers whose negotiated codecs it cannot serve are closed.
-    pub fn begin(self: &Arc<Self>, tracks: Vec<Track>) -> Feed {
+    ///
+    /// `since` is the [`Hub::epoch`] when the source was started. None when that is
+    /// over: a source that was stopped, and describes itself late, gets nothing.
+    pub fn begin(self: &Arc<Self>, since: u64, tracks: Vec<Track>) -> Option<Feed> {
         let mut inner = self.lock();
+        if inner.epoch != since {
+            return None;
+        }
         let find = |kind| tracks.iter().map(|t| &t.codec).find(|c| c.kind() == kind && c.playable());
         let changed = [Kind::Video, Kind::Audio].into_iter().any(|kind| {
             match (inner.lane(kind).map(|l| &l.codec), find(kind)) {
@@ -183,6 +191,7 @@ impl Hub {
             match (codec, lane.as_mut()) {
                 (Some(codec), Some(l)) if l.codec.compatible(&codec) => {
                     l.codec = codec;
+                    l.present = true;
                     l.timeline.begin();
                     if let Some(g) = &mut l.gop {
                         g.clear();
@@ -191,6 +200,7 @@ impl Hub {
                 (Some(codec), _) => *lane = Some(Lane::new(codec, cap)),
                 (None, _) if changed => *lane = None,
                 (None, Some(l)) => {
+                    l.present = false;
                     if let Some(g) = &mut l.gop {
                         g.clear();
                     }
@@ -206,7 +216,12 @@ impl Hub {
         }
         inner.tracks = tracks;
         inner.epoch += 1;
-        Feed { hub: self.clone(), epoch: inner.epoch }
+        Some(Feed { hub: self.clone(), epoch: inner.epoch })
+    }
+
+    /// Counts the sources' beginnings and ends.
+    pub fn epoch(&self) -> u64 {
+        self.lock().epoch
     }
 
     /// The source is gone: nobody can start from what is cached, whoever watches
@@ -230,7 +245,7 @@ impl Hub {
     /// one) arrived.
     pub fn last_arrival(&self) -> Option<Instant> {
         let inner = self.lock();
-        inner.video.as_ref().or(inner.audio.as_ref()).and_then(|l| l.last)
+        inner.video.as_ref().filter(|l| l.present).or(inner.audio.as_ref()).and_then(|l| l.last)
     }
 
     /// How many readers there are, as it changes.
@@ -275,6 +290,7 @@ impl Lane {
             timeline: Timeline::new(codec.clock_rate()),
             gop: (codec.kind() == Kind::Video).then(|| Gop::new(cap)),
             codec,
+            present: true,
             last: None,
         }
     }
@@ -327,7 +343,7 @@ impl Feed {
         if inner.epoch != self.epoch {
             return false;
         }
-        let has_video = inner.video.is_some();
+        let has_video = inner.video.as_ref().is_some_and(|l| l.present);
         let Some(lane) = inner.lane_mut(kind).as_mut() else { return false };
         let unit = Arc::new(AccessUnit {
             kind,

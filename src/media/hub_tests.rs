@@ -3,6 +3,9 @@ use super::*;
 fn track(codec: Codec) -> Track {
     Track { codec, width: None, height: None, fps: None }
 }
+fn begin(hub: &Arc<Hub>, tracks: Vec<Track>) -> Feed {
+    hub.begin(hub.epoch(), tracks).unwrap()
+}
 fn h264() -> Track {
     track(Codec::H264 { profile_level_id: [0x42, 0xe0, 0x1f] })
 }
@@ -25,7 +28,7 @@ fn drain(s: &mut Subscription) -> Vec<u8> {
 #[test]
 fn a_late_reader_starts_at_the_key_frame_and_goes_on_without_a_gap() {
     let hub = Hub::new(Cap::default());
-    let feed = hub.begin(vec![h264()]);
+    let feed = begin(&hub, vec![h264()]);
     assert!(!feed.publish(Kind::Video, frame(false, 1)));
     assert!(feed.publish(Kind::Video, frame(true, 2)));
     feed.publish(Kind::Video, frame(false, 3));
@@ -39,7 +42,7 @@ fn a_late_reader_starts_at_the_key_frame_and_goes_on_without_a_gap() {
 #[test]
 fn a_slow_reader_loses_whole_frames_up_to_the_next_key_and_nobody_else_does() {
     let hub = Hub::new(Cap::default());
-    let feed = hub.begin(vec![h264()]);
+    let feed = begin(&hub, vec![h264()]);
     feed.publish(Kind::Video, frame(true, 0));
     let (mut slow, mut fast) = (hub.subscribe(), hub.subscribe());
     slow.play();
@@ -63,13 +66,13 @@ fn a_slow_reader_loses_whole_frames_up_to_the_next_key_and_nobody_else_does() {
 #[test]
 fn readers_outlive_the_source_and_timestamps_go_on() {
     let hub = Hub::new(Cap::default());
-    let feed = hub.begin(vec![h264()]);
+    let feed = begin(&hub, vec![h264()]);
     feed.publish(Kind::Video, frame(true, 1));
     let mut s = hub.subscribe();
     s.play();
     hub.end();
     assert!(!feed.publish(Kind::Video, frame(true, 9)), "the old source is deaf");
-    let feed = hub.begin(vec![h264()]);
+    let feed = begin(&hub, vec![h264()]);
     feed.publish(Kind::Video, frame(false, 10));
     let mut again = frame(true, 50);
     again.timestamp = 12345;
@@ -83,23 +86,23 @@ fn readers_outlive_the_source_and_timestamps_go_on() {
 #[tokio::test]
 async fn another_codec_closes_the_readers_with_the_reason() {
     let hub = Hub::new(Cap::default());
-    hub.begin(vec![h264()]);
+    begin(&hub, vec![h264()]);
     let mut s = hub.subscribe();
     s.play();
-    hub.begin(vec![track(Codec::H265 { profile_id: 1, tier_flag: 0, level_id: 93 })]);
+    begin(&hub, vec![track(Codec::H265 { profile_id: 1, tier_flag: 0, level_id: 93 })]);
     assert_eq!(s.next().await.unwrap_err(), CloseReason::CodecChanged);
 }
 
 #[tokio::test]
 async fn audio_that_appears_closes_them_audio_that_goes_does_not() {
     let hub = Hub::new(Cap::default());
-    hub.begin(vec![h264(), track(Codec::Pcma)]);
+    begin(&hub, vec![h264(), track(Codec::Pcma)]);
     let mut s = hub.subscribe();
     s.play();
-    let feed = hub.begin(vec![h264()]);
+    let feed = begin(&hub, vec![h264()]);
     feed.publish(Kind::Video, frame(true, 1));
     assert!(s.next().await.unwrap().key);
-    hub.begin(vec![h264(), track(Codec::Opus { channels: 2 })]);
+    begin(&hub, vec![h264(), track(Codec::Opus { channels: 2 })]);
     assert_eq!(s.next().await.unwrap_err(), CloseReason::CodecChanged);
 }
 
@@ -118,7 +121,7 @@ fn readers_are_counted_and_leave_by_dropping() {
 #[tokio::test]
 async fn a_closed_reader_cannot_play_again() {
     let hub = Hub::new(Cap::default());
-    let feed = hub.begin(vec![h264()]);
+    let feed = begin(&hub, vec![h264()]);
     feed.publish(Kind::Video, frame(true, 1));
     let mut s = hub.subscribe();
     hub.close_readers(CloseReason::PathRemoved);
@@ -129,6 +132,23 @@ async fn a_closed_reader_cannot_play_again() {
 #[test]
 fn audio_without_video_is_ready_at_once() {
     let hub = Hub::new(Cap::default());
-    let feed = hub.begin(vec![track(Codec::Pcmu)]);
+    let feed = begin(&hub, vec![track(Codec::Pcmu)]);
     assert!(feed.publish(Kind::Audio, frame(true, 1)));
+}
+
+#[test]
+fn a_source_that_was_stopped_cannot_begin_late() {
+    let hub = Hub::new(Cap::default());
+    let since = hub.epoch();
+    hub.end();
+    assert!(hub.begin(since, vec![h264()]).is_none());
+}
+
+#[test]
+fn sound_alone_is_ready_also_where_there_was_video_before() {
+    let hub = Hub::new(Cap::default());
+    begin(&hub, vec![h264(), track(Codec::Pcma)]).publish(Kind::Video, frame(true, 1));
+    hub.end();
+    let feed = begin(&hub, vec![track(Codec::Pcma)]);
+    assert!(feed.publish(Kind::Audio, frame(true, 2)));
 }

@@ -222,7 +222,7 @@ impl Template {
     /// branches for these codecs (all, when none are given). The properties are
     /// quoted for the shell.
     pub fn launch_line(&self, properties: &[(String, String)], codecs: &[Codec]) -> String {
-        let mut line = self.head.clone();
+        let mut line = for_shell(&self.head);
         for (key, value) in properties {
             let _ = write!(line, " {key}={}", shell_quote(value)); // invariant: writing to a String cannot fail
         }
@@ -231,7 +231,7 @@ impl Template {
             some => some.iter().filter_map(|c| self.branch_for_codec(c)).collect(),
         };
         for b in wanted {
-            let _ = write!(line, " src. ! {} ! {}", b.caps, b.body);
+            let _ = write!(line, " src. ! {} ! {}", for_shell(&b.caps), for_shell(&b.body));
         }
         line
     }
@@ -281,6 +281,14 @@ fn parse_error(name: &str, line: &str, error: &gst::glib::Error) -> TemplateErro
         reason.push_str(" (is its GStreamer plugin installed?)");
     }
     TemplateError { file: name.into(), line: None, reason: format!("{reason}, in: {}", crate::redact::text(line)) }
+}
+
+/// A launch line whose words a POSIX shell hands on unchanged.
+pub fn for_shell(line: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:+@%,=!".contains(c);
+    let quoted =
+        |w: &&str| if w.chars().all(plain) { (*w).to_owned() } else { format!("'{}'", w.replace('\'', "'\\''")) };
+    words(line).iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// Quotes a value so that a POSIX shell and gst-launch both read it unchanged.
@@ -363,6 +371,16 @@ mod tests {
         gst::init().unwrap();
         let e = instantiate("x.gst", "nosuchelement ! fakesink").unwrap_err();
         assert!(e.to_string().contains("nosuchelement"), "{e}");
+    }
+
+    #[test]
+    fn lines_are_fit_for_a_shell() {
+        assert_eq!(for_shell("a ! b x=1 ! c"), "a ! b x=1 ! c");
+        assert_eq!(
+            for_shell(r#"f caps="video/x-raw, format=(string)I420" ! g"#),
+            r#"f 'caps="video/x-raw, format=(string)I420"' ! g"#
+        );
+        assert_eq!(for_shell("x=it's"), r"'x=it'\''s'");
     }
 
     #[test]

@@ -279,7 +279,11 @@ impl Actor {
                         self.admit();
                         next = Some(Event::Demand { holds: 0, readers: *self.hub.readers().borrow() });
                     }
-                    Command::TurnAway(kind) => self.turn_away(kind),
+                    Command::TurnAway(kind) => {
+                        self.turn_away(kind);
+                        // Nobody waits any more: the path must not believe that it is wanted.
+                        next = Some(Event::Demand { holds: 0, readers: *self.hub.readers().borrow() });
+                    }
                 }
             }
             self.publish();

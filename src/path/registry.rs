@@ -1,6 +1,7 @@
 //! Every path by name, and the configuration they stem from.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -28,6 +29,8 @@ struct Shared {
     /// when camgate moves to another address.
     runtime: tokio::runtime::Handle,
     config: watch::Sender<Arc<Config>>,
+    /// No path is made any more.
+    closing: AtomicBool,
     /// Held for map operations only, never across an await.
     paths: Mutex<HashMap<String, Entry>>,
 }
@@ -47,6 +50,7 @@ impl Registry {
             shared: Arc::new(Shared {
                 runtime: tokio::runtime::Handle::current(),
                 config: watch::Sender::new(config.clone()),
+                closing: AtomicBool::new(false),
                 paths: Mutex::default(),
             }),
         };
@@ -72,9 +76,15 @@ impl Registry {
 
     /// The path of this name, made now where it matches a pattern.
     fn spawn(&self, name: &str, dynamic: bool) -> Option<Handle> {
+        let mut paths = self.lock();
+        if self.shared.closing.load(Ordering::Relaxed) {
+            return None;
+        }
+        // Under the lock: a reload must not pass between look-up and making.
         let config = self.config();
         let found = config.find(name)?;
-        let mut paths = self.lock();
+        // A name that has an entry of its own is no stranger's, whoever asked first.
+        let dynamic = dynamic && !exact(&found.conf_name);
         if let Some(entry) = paths.get(name).filter(|e| e.handle.alive()) {
             return Some(entry.handle.clone());
         }
@@ -139,8 +149,12 @@ impl Registry {
     pub async fn apply(&self, new: Arc<Config>) -> config::Diff {
         let old = self.config();
         let diff = config::diff(&old, &new);
-        self.shared.config.send_replace(new.clone());
-        let entries: Vec<(String, Entry)> = self.lock().iter().map(|(n, e)| (n.clone(), e.clone())).collect();
+        let entries: Vec<(String, Entry)> = {
+            let paths = self.lock();
+            self.shared.config.send_replace(new.clone());
+            paths.iter().map(|(n, e)| (n.clone(), e.clone())).collect()
+        };
+        let mut gone = Vec::new();
         for (name, entry) in entries {
             match new.find(&name) {
                 // A name that now falls to a pattern, or to nothing, is another path.
@@ -149,10 +163,12 @@ impl Registry {
                 }
                 _ => {
                     self.lock().remove(&name);
-                    entry.handle.close(CloseReason::PathRemoved).await;
+                    gone.push(entry);
                 }
             }
         }
+        // All at once: one source that does not let go holds up no other.
+        futures_util::future::join_all(gone.iter().map(|e| e.handle.close(CloseReason::PathRemoved))).await;
         for name in new.paths.keys().filter(|n| exact(n)) {
             self.spawn(name, false);
         }
@@ -161,6 +177,7 @@ impl Registry {
 
     /// Ends every path; returns when their sources are gone.
     pub async fn shutdown(&self) {
+        self.shared.closing.store(true, Ordering::Relaxed);
         let entries: Vec<Entry> = self.lock().drain().map(|(_, e)| e).collect();
         let closing = entries.iter().map(|e| e.handle.close(CloseReason::Shutdown));
         futures_util::future::join_all(closing).await;

@@ -137,6 +137,10 @@ impl State {
 
     /// When the next [`Event::Tick`] is due for this state's own sake.
     pub fn due(&self) -> Option<u64> {
+        if let Phase::Waiting { until, refused: true } = self.phase {
+            // Not before: a refused password is remembered also while nobody asks.
+            return Some(until);
+        }
         let idle = self.unwanted_since.filter(|_| self.phase != Phase::Idle).map(|s| s + self.policy.close_after);
         let wait = match self.phase {
             Phase::Waiting { until, .. } => Some(until),
@@ -222,6 +226,8 @@ impl State {
         self.stop(out);
         if ready.is_some_and(|r| now.saturating_sub(r) >= WELL_AFTER) {
             self.attempts = 0;
+            // What one attempt taught (a hiccup refused the sound) is asked anew.
+            self.hints = Hints::default();
         }
         if let Some(hints) = failure.instead.filter(|h| *h != self.hints) {
             self.hints = hints;
@@ -289,6 +295,7 @@ impl State {
         }
         self.stop(out);
         self.phase = Phase::Idle;
+        self.hints = Hints::default();
         self.attempts = 0;
         self.reason = None;
         self.was_live = false;

@@ -102,6 +102,18 @@ fn a_wrong_password_is_not_hammered_whoever_asks() {
 }
 
 #[test]
+fn a_refused_path_that_nobody_wants_is_not_due_before_its_pause_ends() {
+    let mut s = live(DEMAND);
+    s.step(1_000, 0.5, demand(0, 1));
+    s.step(2_000, 0.5, fail(FailureKind::Unauthorized));
+    s.step(3_000, 0.5, demand(0, 0));
+    assert!(s.step(60_000, 0.5, Event::Tick { silent: 0 }).is_empty());
+    assert_eq!(s.due(), Some(302_000));
+    assert!(s.step(302_000, 0.5, Event::Tick { silent: 0 }).is_empty());
+    assert_eq!(s.name(), StateName::Idle);
+}
+
+#[test]
 fn a_changed_source_is_tried_at_once_and_readers_stay() {
     let mut s = started(POLICY);
     s.step(10, 0.5, fail(FailureKind::Unauthorized));
@@ -215,6 +227,12 @@ proptest! {
                 }
             }
             prop_assert_eq!(running, s.running());
+            // Nothing is due that a tick would not do: that would be a busy loop.
+            let mut ticked = s.clone();
+            for c in ticked.step(now, dice, Event::Tick { silent: 0 }) {
+                if let Command::TurnAway(_) = c { ticked.step(now, dice, demand(0, 0)); }
+            }
+            prop_assert!(ticked.due().is_none_or(|d| d > now), "due in the past: {:?}", ticked);
             let wants = s.policy.has_source && (s.wanted || !s.policy.on_demand);
             if is_demand && wants {
                 prop_assert!(s.running() || s.due().is_some(), "wanted and stuck: {:?}", s);

@@ -167,7 +167,7 @@ impl Ice {
                 Err(e) => tracing::warn!(host = %name, "an ICE host name does not resolve: {e}"),
             }
         });
-        if known.addresses.is_empty() {
+        if known.asked.is_none() {
             let _ = tokio::time::timeout(FIRST, ask).await;
             return self.lock().names.get(host).map(|n| n.addresses.clone()).unwrap_or_default();
         }

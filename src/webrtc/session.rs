@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use crate::config::{Config, Limits};
 use crate::error::{Error, Kind, Result};
 use crate::media::codec::Track;
-use crate::media::hub::Subscription;
+use crate::media::hub::{ReaderStats, Subscription};
 use crate::webrtc::answer;
 use crate::webrtc::engine::{Engine, Opening, Peer, PeerState};
 use crate::webrtc::ice::Ice;
@@ -56,6 +57,8 @@ struct Shared {
     engine: Arc<dyn Engine>,
     ice: Ice,
     config: watch::Receiver<Arc<Config>>,
+    /// No session is opened any more.
+    closing: AtomicBool,
     /// By secret. Held for map operations only.
     open: Mutex<HashMap<String, Arc<Session>>>,
     /// Handshakes under way, by address (http.md, limits). Held likewise.
@@ -71,6 +74,7 @@ struct HalfOpen {
 impl HalfOpen {
     /// Takes a place, or 503: handshakes are what costs, and what a flood begins.
     fn take(shared: &Arc<Shared>, ip: IpAddr, limits: &Limits) -> Result<Self> {
+        let ip = network(ip);
         let mut places = shared.half_open.lock().unwrap_or_else(PoisonError::into_inner);
         let full = |who: &str| {
             Err(Error::new(Kind::Unavailable, format!("too many viewers are connecting at once {who}")).retry_after(2))
@@ -84,6 +88,14 @@ impl HalfOpen {
         }
         *mine += 1;
         Ok(HalfOpen { shared: shared.clone(), ip })
+    }
+}
+
+/// What one customer has: an IPv4 address, or an IPv6 /64.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+        v4 => v4,
     }
 }
 
@@ -105,6 +117,8 @@ struct Session {
     etag: String,
     ufrag: String,
     peer: Arc<dyn Peer>,
+    /// What it lost in the Hub's queue.
+    reader: Arc<ReaderStats>,
 }
 
 impl Sessions {
@@ -117,6 +131,7 @@ impl Sessions {
                 engine,
                 ice,
                 config,
+                closing: AtomicBool::new(false),
                 open: Mutex::default(),
                 half_open: Mutex::default(),
             }),
@@ -156,6 +171,7 @@ impl Sessions {
         let ufrag = first.map(|p| p.ice_ufrag.clone()).unwrap_or_default();
         let gathering = self.shared.ice.gathering(&config).await;
         let id = token(8);
+        let reader = subscription.stats().clone();
         let opening = Opening { id: id.clone(), offer: offer.clone(), plan: plan.clone(), subscription, gathering };
         let opened = self.shared.engine.open(opening).await.inspect_err(|e| {
             tracing::warn!(session = %id, path = %meta.path, client = %meta.remote.ip(), "viewer cannot join: {e}");
@@ -165,9 +181,21 @@ impl Sessions {
         let answer = answer::write(&offer, &plan, &opened.transport, &opened.streams, session_id, &cname);
         let secret = token(32);
         let etag = token(12);
-        let session = Arc::new(Session { id, path: meta.path.clone(), etag: etag.clone(), ufrag, peer: opened.peer });
+        let session =
+            Arc::new(Session { id, path: meta.path.clone(), etag: etag.clone(), ufrag, reader, peer: opened.peer });
         tracing::info!(session = %session.id, path = %meta.path, client = %meta.remote.ip(), "viewer joins");
-        self.lock().insert(secret.clone(), session.clone());
+        let late = {
+            let mut open = self.lock();
+            let late = self.shared.closing.load(Ordering::Relaxed);
+            if !late {
+                open.insert(secret.clone(), session.clone());
+            }
+            late
+        };
+        if late {
+            session.peer.close().await;
+            return Err(Error::new(Kind::Unavailable, "camgate is shutting down").retry_after(2));
+        }
         tokio::spawn(self.clone().guard(secret.clone(), session, place, config.webrtc_handshake_timeout));
         Ok(Opened { secret, etag, answer })
     }
@@ -199,8 +227,8 @@ impl Sessions {
         tracing::info!(
             session = %session.id, path = %session.path, reason,
             seconds = began.elapsed().as_secs(),
-            packets = stats.packets.load(std::sync::atomic::Ordering::Relaxed),
-            dropped = stats.dropped.load(std::sync::atomic::Ordering::Relaxed),
+            packets = stats.packets.load(Ordering::Relaxed),
+            dropped = stats.dropped.load(Ordering::Relaxed) + session.reader.dropped.load(Ordering::Relaxed),
             "viewer left"
         );
     }
@@ -246,6 +274,7 @@ impl Sessions {
 
     /// Ends every session; returns when all are released.
     pub async fn shutdown(&self) {
+        self.shared.closing.store(true, Ordering::Relaxed);
         let all: Vec<Arc<Session>> = self.lock().drain().map(|(_, s)| s).collect();
         futures_util::future::join_all(all.iter().map(|s| s.peer.close())).await;
     }

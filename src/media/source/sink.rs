@@ -19,6 +19,8 @@ use crate::media::source::Event;
 #[derive(Debug)]
 pub struct Link {
     pub hub: Arc<Hub>,
+    /// The Hub's epoch when this attempt was made.
+    since: u64,
     pub feed: OnceLock<Feed>,
     pub events: mpsc::Sender<Event>,
     ready: AtomicBool,
@@ -26,7 +28,13 @@ pub struct Link {
 
 impl Link {
     pub fn new(hub: &Arc<Hub>, events: mpsc::Sender<Event>) -> Arc<Self> {
-        Arc::new(Link { hub: hub.clone(), feed: OnceLock::new(), events, ready: AtomicBool::new(false) })
+        Arc::new(Link {
+            hub: hub.clone(),
+            since: hub.epoch(),
+            feed: OnceLock::new(),
+            events,
+            ready: AtomicBool::new(false),
+        })
     }
 
     /// Tells the path; a full channel loses what nobody would read.
@@ -41,7 +49,7 @@ impl Link {
 
     /// The camera described itself: a new epoch of the Hub begins.
     pub fn describe(&self, tracks: Vec<Track>) {
-        let feed = self.hub.begin(tracks.clone());
+        let Some(feed) = self.hub.begin(self.since, tracks.clone()) else { return };
         let _ = self.feed.set(feed);
         self.tell(Event::Tracks(tracks));
     }

@@ -28,6 +28,8 @@ const WAITING: u64 = 1024 * 1024;
 const VIDEO_RATE: i64 = 90_000;
 /// Between two replays for a peer that asks for key frames.
 const KEY_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause that repeated requests lead to.
+const KEY_PAUSE_MOST: Duration = Duration::from_secs(8);
 /// A connected peer that sent no RTCP for so long has vanished. Browsers report
 /// every second, others at least every five (RFC 3550 §6.2).
 const SILENCE_MS: u64 = 20_000;
@@ -96,24 +98,33 @@ pub async fn run(
     }
     let mut pump = Pump { lanes: &mut lanes, stats: &stats, budget: &budget };
     let mut look = tokio::time::interval(LOOK);
+    let mut pause = KEY_PAUSE;
     'replay: loop {
         let start = sub.play();
-        let began = Instant::now();
         tokio::select! {
             () = pump.burst(&start.units) => {}
             _ = reached(&mut state, closed) => return,
         }
+        let began = Instant::now();
         loop {
             tokio::select! {
                 biased;
                 _ = reached(&mut state, closed) => return,
                 unit = sub.next() => match unit {
-                    Ok(unit) => pump.live(&unit).await,
+                    Ok(unit) => {
+                        if unit.key && unit.kind == Kind::Video {
+                            pause = KEY_PAUSE;
+                        }
+                        pump.live(&unit).await;
+                    }
                     Err(reason) => return watch.close(&reason.to_string()),
                 },
                 () = watch.key_wanted.notified() => {
                     // Answered from the cache: the camera is not asked.
-                    if began.elapsed() >= KEY_PAUSE {
+                    // Twice as long each time until the camera sends a key frame by
+                    // itself: a link that loses what it is sent needs less, not more.
+                    if began.elapsed() >= pause {
+                        pause = (pause * 2).min(KEY_PAUSE_MOST);
                         continue 'replay;
                     }
                 }
