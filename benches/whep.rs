@@ -83,12 +83,13 @@ async fn join(gateway: &Gateway) -> Viewer {
 async fn joins(gop_s: u32) {
     let camera = camera(gop_s);
     let gateway = running(&camera).await;
-    let (mut answers, mut keys) = (Vec::new(), Vec::new());
+    let (mut answers, mut connects, mut keys) = (Vec::new(), Vec::new(), Vec::new());
     for i in 0..40u64 {
         let viewer = join(&gateway).await;
         until_true(SOON, "a key frame", || viewer.with(|l| l.first_key_time().is_some())).await;
         viewer.with(|l| {
             answers.push(l.answer_time());
+            connects.extend(l.connect_time());
             keys.extend(l.first_key_time());
         });
         let _ = viewer.leave().await;
@@ -98,6 +99,10 @@ async fn joins(gop_s: u32) {
     row(
         format!("POST → 201, GOP {gop_s} s, median / p95"),
         format!("{} / {}", ms(quantile(&mut answers, 0.5)), ms(quantile(&mut answers, 0.95))),
+    );
+    row(
+        format!("POST → connected (ICE and DTLS), GOP {gop_s} s, median / p95"),
+        format!("{} / {}", ms(quantile(&mut connects, 0.5)), ms(quantile(&mut connects, 0.95))),
     );
     row(
         format!("POST → first key frame, GOP {gop_s} s, median / p95"),
