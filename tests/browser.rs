@@ -14,5 +14,7 @@ mod looks;
 mod play;
 #[path = "browser/recovery.rs"]
 mod recovery;
+#[path = "browser/scenes.rs"]
+mod scenes;
 #[path = "browser/start.rs"]
 mod start;

@@ -66,3 +66,35 @@ async fn screenshots_of_everything() {
         }
     }
 }
+
+/// The two pictures of the README: `CAMGATE_SHOTS=docs cargo test --test browser readme`.
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_for_the_readme() {
+    let shots = Shots::new();
+    let directory = tempfile::tempdir().unwrap();
+    let mut all = super::scenes::sources(directory.path());
+    let locked = Camera::builder().digest("op", "right").start();
+    all.push(("test", "test".into()));
+    all.push(("dock", locked.url_with("op", "wrong")));
+    let all: Vec<(&str, &str)> = all.iter().map(|(name, source)| (*name, source.as_str())).collect();
+    let gateway = Gateway::start(&super::support::gateway::paths(&all));
+    let browser = Browser::launch_with(1280, 860, &[]).await;
+    let page = browser.page(&format!("{}/healthz", gateway.url())).await;
+    page.eval("localStorage.setItem('camgate.theme', 'dark')").await;
+    page.goto(&format!("{}/?paths=gate,yard/north,hall,roof,test,dock", gateway.url())).await;
+    page.inner().execute(SetDeviceMetricsOverrideParams::new(1280, 532, 1.0, false)).await.unwrap();
+    for path in ["gate", "yard/north", "hall", "roof", "test"] {
+        plays(&page, &format!(".tile[data-path='{path}'] video")).await;
+    }
+    says(&page, ".tile[data-path=dock] .chip-text", "Refused").await;
+    shots.take(&page, "wall").await;
+    page.inner().execute(SetDeviceMetricsOverrideParams::new(1280, 768, 1.0, false)).await.unwrap();
+    page.goto(&format!("{}/gate", gateway.url())).await;
+    plays(&page, "#video").await;
+    press(&page, "i").await;
+    page.wait_for("/ms from/.test(document.querySelector('dd[data-row=Delay]').textContent)", LONG).await;
+    page.wait_for("session('gate').stats.video.bitrate > 0 && session('gate').stats.video.packetsReceived > 100", LONG)
+        .await;
+    says(&page, "#viewer-count", "1").await;
+    shots.take(&page, "player").await;
+}
