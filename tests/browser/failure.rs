@@ -16,7 +16,7 @@ async fn each_failure_is_said_in_words() {
     let yaml = format!(
         "paths:\n  locked:\n    source: {}\n  gone:\n    source: {}\n  off:\n    source: {}\n  pushed:\n    source: publisher\n  \
          full:\n    source: {}\n    maxReaders: 1\n",
-        locked.url_with("op", "wrong"),
+        locked.url_with("op", "hush-hush"),
         gone.url(),
         off.url(),
         good.url(),
@@ -27,13 +27,14 @@ async fn each_failure_is_said_in_words() {
 
     // The wall tells it on the tiles.
     let wall = browser.page(&at("")).await;
-    says(&wall, ".tile[data-path=locked] .chip-text", "Refused: camera refused the user name or the password (401)").await;
+    says(&wall, ".tile[data-path=locked] .chip-text", "Refused: camera refused the user name or the password (401)")
+        .await;
     says(&wall, ".tile[data-path=gone] .chip-text", "camera knows no such stream (404)").await;
     says(&wall, ".tile[data-path=off] .chip-text", "no connection to").await;
     says(&wall, ".tile[data-path=pushed] .chip-text", "No source: waits for a publisher").await;
     says(&wall, "#summary", "without source").await;
     plays(&wall, ".tile[data-path=full] video").await;
-    assert!(!wall.eval("document.body.innerText").await.as_str().unwrap().contains("wrong"), "the password shows");
+    assert!(!wall.eval("document.body.innerText").await.as_str().unwrap().contains("hush-hush"), "the password shows");
 
     // The player tells it in full.
     let page = browser.page(&at("locked")).await;
