@@ -8,6 +8,9 @@
 //! Locking: one `std::sync::Mutex`, held for a few pointer moves, never across a
 //! GStreamer call and never across an await.
 
+mod feed;
+mod subscription;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -15,10 +18,12 @@ use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 use crate::media::codec::{Codec, Kind, Track};
-use crate::media::gop::{Cap, Gop, Start, Unit};
+use crate::media::gop::{Cap, Gop, Unit};
 use crate::media::opus;
 use crate::media::rtp::{Frame, Span};
 use crate::media::timeline::Timeline;
+
+pub use subscription::Subscription;
 
 /// Most access units that wait for one reader: five seconds of 25 pictures and
 /// 50 audio packets a second, more than any pause that is not an outage.
@@ -332,63 +337,6 @@ impl Inner {
     }
 }
 
-impl Feed {
-    /// Publishes a frame of a track. Called on the source's streaming thread.
-    /// Returns whether readers can start now: a key frame (or, without video, any
-    /// audio) is there. `false` also for a source whose successor has begun.
-    pub fn publish(&self, kind: Kind, frame: Frame) -> bool {
-        let now = Instant::now();
-        self.hub.inbound_bytes.fetch_add(frame.data.len() as u64, Ordering::Relaxed);
-        let mut inner = self.hub.lock();
-        if inner.epoch != self.epoch {
-            return false;
-        }
-        let has_video = inner.video.as_ref().is_some_and(|l| l.present);
-        let Some(lane) = inner.lane_mut(kind).as_mut() else { return false };
-        let unit = Arc::new(AccessUnit {
-            kind,
-            key: frame.key,
-            timestamp: lane.timestamp(&frame),
-            pts_ns: frame.pts_ns,
-            arrived: now,
-            data: frame.data,
-            packets: frame.packets,
-        });
-        lane.last = Some(now);
-        let ready = match &mut lane.gop {
-            Some(gop) => {
-                gop.push(unit.clone());
-                gop.ready()
-            }
-            None => !has_video,
-        };
-        let mut dropped = 0;
-        for r in &mut inner.readers {
-            dropped += r.offer(&unit);
-        }
-        drop(inner);
-        if dropped > 0 {
-            self.hub.dropped.fetch_add(dropped, Ordering::Relaxed);
-        }
-        ready
-    }
-
-    /// The track's codec or picture size as now known from the stream itself.
-    pub fn refine(&self, kind: Kind, update: impl FnOnce(&mut Track)) {
-        let mut inner = self.hub.lock();
-        if inner.epoch != self.epoch {
-            return;
-        }
-        let track = inner.tracks.iter_mut().find(|t| t.codec.kind() == kind && t.codec.playable());
-        let Some(track) = track else { return };
-        update(track);
-        let codec = track.codec.clone();
-        if let Some(lane) = inner.lane_mut(kind) {
-            lane.codec = codec;
-        }
-    }
-}
-
 impl Reader {
     /// Hands over a unit, or drops it; returns how many were dropped.
     fn offer(&mut self, unit: &Arc<AccessUnit>) -> u64 {
@@ -411,69 +359,6 @@ impl Reader {
                 1
             }
         }
-    }
-}
-
-/// A reader's place at the Hub. Dropping it leaves.
-#[derive(Debug)]
-pub struct Subscription {
-    hub: Arc<Hub>,
-    id: u64,
-    rx: mpsc::Receiver<Arc<AccessUnit>>,
-    closed: watch::Receiver<Option<CloseReason>>,
-    tracks: Vec<Track>,
-    stats: Arc<ReaderStats>,
-}
-
-impl Subscription {
-    /// What the path sent when this reader joined, playable or not.
-    pub fn tracks(&self) -> &[Track] {
-        &self.tracks
-    }
-
-    /// What this reader has got and lost.
-    pub fn stats(&self) -> &Arc<ReaderStats> {
-        &self.stats
-    }
-
-    /// Starts, or starts anew, from the last key frame: returns what to send
-    /// first; [`Subscription::next`] continues it without gap or duplicate.
-    pub fn play(&mut self) -> Start<AccessUnit> {
-        let (tx, rx) = mpsc::channel(QUEUE);
-        let mut inner = self.hub.lock();
-        let start = match inner.video.as_ref().and_then(|l| l.gop.as_ref()) {
-            Some(gop) => gop.start(),
-            None => Start { units: Vec::new(), continuous: true },
-        };
-        if let Some(r) = inner.readers.iter_mut().find(|r| r.id == self.id) {
-            r.waiting_for_key = !start.continuous;
-            r.tx = r.closed.borrow().is_none().then_some(tx);
-        }
-        drop(inner);
-        self.rx = rx;
-        start
-    }
-
-    /// The next unit; the error says why there are no more. Cancel safe.
-    pub async fn next(&mut self) -> Result<Arc<AccessUnit>, CloseReason> {
-        match self.rx.recv().await {
-            Some(unit) => Ok(unit),
-            None => Err(self.closed().await),
-        }
-    }
-
-    /// Resolves when the Hub sends this reader away.
-    pub async fn closed(&mut self) -> CloseReason {
-        match self.closed.wait_for(Option::is_some).await {
-            Ok(reason) => reason.unwrap_or(CloseReason::Shutdown),
-            Err(_) => CloseReason::Shutdown,
-        }
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.hub.leave(self.id);
     }
 }
 

@@ -1,0 +1,66 @@
+//! A source's side of the Hub. Runs on the source's streaming threads.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::{AccessUnit, Feed};
+use crate::media::codec::{Kind, Track};
+use crate::media::rtp::Frame;
+
+impl Feed {
+    /// Publishes a frame of a track. Called on the source's streaming thread.
+    /// Returns whether readers can start now: a key frame (or, without video, any
+    /// audio) is there. `false` also for a source whose successor has begun.
+    pub fn publish(&self, kind: Kind, frame: Frame) -> bool {
+        let now = Instant::now();
+        self.hub.inbound_bytes.fetch_add(frame.data.len() as u64, Ordering::Relaxed);
+        let mut inner = self.hub.lock();
+        if inner.epoch != self.epoch {
+            return false;
+        }
+        let has_video = inner.video.as_ref().is_some_and(|l| l.present);
+        let Some(lane) = inner.lane_mut(kind).as_mut() else { return false };
+        let unit = Arc::new(AccessUnit {
+            kind,
+            key: frame.key,
+            timestamp: lane.timestamp(&frame),
+            pts_ns: frame.pts_ns,
+            arrived: now,
+            data: frame.data,
+            packets: frame.packets,
+        });
+        lane.last = Some(now);
+        let ready = match &mut lane.gop {
+            Some(gop) => {
+                gop.push(unit.clone());
+                gop.ready()
+            }
+            None => !has_video,
+        };
+        let mut dropped = 0;
+        for r in &mut inner.readers {
+            dropped += r.offer(&unit);
+        }
+        drop(inner);
+        if dropped > 0 {
+            self.hub.dropped.fetch_add(dropped, Ordering::Relaxed);
+        }
+        ready
+    }
+
+    /// The track's codec or picture size as now known from the stream itself.
+    pub fn refine(&self, kind: Kind, update: impl FnOnce(&mut Track)) {
+        let mut inner = self.hub.lock();
+        if inner.epoch != self.epoch {
+            return;
+        }
+        let track = inner.tracks.iter_mut().find(|t| t.codec.kind() == kind && t.codec.playable());
+        let Some(track) = track else { return };
+        update(track);
+        let codec = track.codec.clone();
+        if let Some(lane) = inner.lane_mut(kind) {
+            lane.codec = codec;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A reader's side of the Hub.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::{AccessUnit, CloseReason, Hub, QUEUE, ReaderStats};
+use crate::media::codec::Track;
+use crate::media::gop::Start;
+
+/// A reader's place at the Hub. Dropping it leaves.
+#[derive(Debug)]
+pub struct Subscription {
+    pub(super) hub: Arc<Hub>,
+    pub(super) id: u64,
+    pub(super) rx: mpsc::Receiver<Arc<AccessUnit>>,
+    pub(super) closed: watch::Receiver<Option<CloseReason>>,
+    pub(super) tracks: Vec<Track>,
+    pub(super) stats: Arc<ReaderStats>,
+}
+
+impl Subscription {
+    /// What the path sent when this reader joined, playable or not.
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// What this reader has got and lost.
+    pub fn stats(&self) -> &Arc<ReaderStats> {
+        &self.stats
+    }
+
+    /// Starts, or starts anew, from the last key frame: returns what to send
+    /// first; [`Subscription::next`] continues it without gap or duplicate.
+    pub fn play(&mut self) -> Start<AccessUnit> {
+        let (tx, rx) = mpsc::channel(QUEUE);
+        let mut inner = self.hub.lock();
+        let start = match inner.video.as_ref().and_then(|l| l.gop.as_ref()) {
+            Some(gop) => gop.start(),
+            None => Start { units: Vec::new(), continuous: true },
+        };
+        if let Some(r) = inner.readers.iter_mut().find(|r| r.id == self.id) {
+            r.waiting_for_key = !start.continuous;
+            r.tx = r.closed.borrow().is_none().then_some(tx);
+        }
+        drop(inner);
+        self.rx = rx;
+        start
+    }
+
+    /// The next unit; the error says why there are no more. Cancel safe.
+    pub async fn next(&mut self) -> Result<Arc<AccessUnit>, CloseReason> {
+        match self.rx.recv().await {
+            Some(unit) => Ok(unit),
+            None => Err(self.closed().await),
+        }
+    }
+
+    /// Resolves when the Hub sends this reader away.
+    pub async fn closed(&mut self) -> CloseReason {
+        match self.closed.wait_for(Option::is_some).await {
+            Ok(reason) => reason.unwrap_or(CloseReason::Shutdown),
+            Err(_) => CloseReason::Shutdown,
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.leave(self.id);
+    }
+}
