@@ -27,7 +27,7 @@ async fn each_failure_is_said_in_words() {
 
     // The wall tells it on the tiles.
     let wall = browser.page(&at("")).await;
-    says(&wall, ".tile[data-path=locked] .chip-text", "Refused: camera refused the user name or the password (401)")
+    says(&wall, ".tile[data-path=locked] .chip-text", "Refused: camera refused the password (401)")
         .await;
     says(&wall, ".tile[data-path=gone] .chip-text", "camera knows no such stream (404)").await;
     says(&wall, ".tile[data-path=off] .chip-text", "no connection to").await;
@@ -39,7 +39,7 @@ async fn each_failure_is_said_in_words() {
     // The player tells it in full.
     let page = browser.page(&at("locked")).await;
     says(&page, "#notice h2", "Refused").await;
-    says(&page, "#notice", "Camera refused the user name or the password (401).").await;
+    says(&page, "#notice", "Camera refused the password (401).").await;
     says(&page, "#notice", "cameras lock an account").await;
     page.goto(&at("gone")).await;
     says(&page, "#notice", "Camera knows no such stream (404): check the path in the URL.").await;
