@@ -27,8 +27,7 @@ async fn each_failure_is_said_in_words() {
 
     // The wall tells it on the tiles.
     let wall = browser.page(&at("")).await;
-    says(&wall, ".tile[data-path=locked] .chip-text", "Refused: camera refused the password (401)")
-        .await;
+    says(&wall, ".tile[data-path=locked] .chip-text", "Refused: camera refused the password (401)").await;
     says(&wall, ".tile[data-path=gone] .chip-text", "camera knows no such stream (404)").await;
     says(&wall, ".tile[data-path=off] .chip-text", "no connection to").await;
     says(&wall, ".tile[data-path=pushed] .chip-text", "No source: waits for a publisher").await;
