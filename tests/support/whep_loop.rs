@@ -109,6 +109,10 @@ async fn drive_inner(job: &mut Job) -> Result<(), String> {
         tokio::net::UdpSocket::from_std(job.socket.try_clone().map_err(|e| text(&e))?).map_err(|e| text(&e))?;
     let mut random = 0x2545_f491_4f6c_dd1d_u64 ^ u64::from(local.port());
     let mut buffer = [0u8; 2048];
+    // Until tokio has heard from the kernel that a socket is writable, try_send_to
+    // says that it would block: the first check was lost, and a join took the quarter
+    // of a second longer until str0m repeats it.
+    socket.writable().await.map_err(|e| text(&e))?;
     let mut timeout = drain(job, &socket, Instant::now())?;
     while job.rtc.is_alive() {
         tokio::select! {
