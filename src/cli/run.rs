@@ -1,5 +1,6 @@
 //! `camgate run`: everything together, until a signal ends it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -56,12 +57,12 @@ pub fn run(named: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     tracing::info!(camgate = env!("CARGO_PKG_VERSION"), gstreamer = %gstreamer::version_string(), "starting");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // Pipelines are built and torn down here; a crowd that joins queues up.
-        .max_blocking_threads(64)
+        // Files and passwords; pipelines have threads of their own.
+        .max_blocking_threads(16)
         .thread_name("camgate")
         .build()?;
     let ended = runtime.block_on(serve(Arc::new(loaded.config), file, levels));
-    // What is left on blocking threads (a frozen pipeline) must not hold up the end.
+    // What is left on threads must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(200));
     ended.map(|()| ExitCode::SUCCESS)
 }
@@ -166,9 +167,18 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
             _ = term.recv() => break,
             _ = int.recv() => break,
             _ = changed(&mut watch) => {
-                if let Some(config) = reload(file.as_deref(), &inside, &levels).await {
+                // A signal waits for no reload: what that has begun, the shutdown ends.
+                let loaded = tokio::select! {
+                    biased;
+                    _ = term.recv() => break,
+                    _ = int.recv() => break,
+                    loaded = reload(file.as_deref(), &inside, &levels, &server) => loaded,
+                };
+                if let Some((old, config)) = loaded {
                     ice.warm(&config);
-                    server = rebind(server, &config, &inside).await;
+                    if old.webrtc_address != config.webrtc_address {
+                        server = rebind(server, &config, &inside).await?;
+                    }
                 }
             }
         }
@@ -206,8 +216,14 @@ async fn changed(watch: &mut Option<config::Watch>) {
     }
 }
 
-/// Reads the file again: takes it whole, or keeps what is there.
-async fn reload(file: Option<&Path>, inside: &Inside, levels: &Levels) -> Option<Arc<Config>> {
+/// Reads the file again: takes it whole, or keeps what is there. Returns the old
+/// configuration and the new one.
+async fn reload(
+    file: Option<&Path>,
+    inside: &Inside,
+    levels: &Levels,
+    server: &http::Handle,
+) -> Option<(Arc<Config>, Arc<Config>)> {
     let read = file.map(Path::to_owned);
     let loaded = tokio::task::spawn_blocking(move || files::load(read.as_deref())).await.ok()?;
     let loaded = match loaded {
@@ -223,7 +239,7 @@ async fn reload(file: Option<&Path>, inside: &Inside, levels: &Levels) -> Option
     let config = Arc::new(loaded.config);
     // The one thing that can still fail is looked at before anything is touched.
     let old = inside.registry.config();
-    if old.webrtc_address != config.webrtc_address {
+    if old.webrtc_address != config.webrtc_address && !in_our_way(server, &config) {
         match http::bind(&config.webrtc_listen()) {
             Ok(probe) => drop(probe),
             Err(error) => {
@@ -242,27 +258,51 @@ async fn reload(file: Option<&Path>, inside: &Inside, levels: &Levels) -> Option
     if diff.globals.contains(&"logStructured") {
         tracing::warn!("logStructured changes with the next start");
     }
+    let (was, is) = (&old.limits, &config.limits);
+    if (was.connections, was.head_timeout, was.idle_timeout) != (is.connections, is.head_timeout, is.idle_timeout) {
+        tracing::warn!("limits: connections, headTimeout and idleTimeout change with the next start");
+    }
     tracing::info!(added = ?diff.added, removed = ?diff.removed, changed = ?diff.changed, globals = ?diff.globals, "configuration reloaded");
-    Some(config)
+    Some((old, config))
 }
 
-/// Moves the HTTP server to another address where the configuration says so.
-async fn rebind(server: http::Handle, config: &Config, inside: &Arc<Inside>) -> http::Handle {
+/// Whether the wanted address is taken by our own listener, as `127.0.0.1:8889` is
+/// while we listen on all addresses.
+fn in_our_way(server: &http::Handle, config: &Config) -> bool {
     let wanted = config.webrtc_listen();
-    let stays = wanted.iter().any(|w| server.addrs().iter().any(|a| a == w || (w.port() == 0 && a.ip() == w.ip())));
-    if stays {
-        return server;
-    }
-    let next = http::bind(&wanted).and_then(|listeners| http::serve(listeners, inside.clone()));
-    match next {
-        Ok(next) => {
-            announce(&next);
-            server.stop().await;
-            next
+    wanted.iter().any(|w| w.port() != 0 && server.addrs().iter().any(|a| a.port() == w.port()))
+}
+
+/// Moves the HTTP server to the address that the configuration says now. Errors
+/// when it listens nowhere after that.
+async fn rebind(server: http::Handle, config: &Config, inside: &Arc<Inside>) -> anyhow::Result<http::Handle> {
+    let listen = |addrs: &[SocketAddr]| http::bind(addrs).and_then(|l| http::serve(l, inside.clone()));
+    let complain = |error: &std::io::Error| {
+        tracing::error!("webrtcAddress {}: {error}; listening on the old one", config.webrtc_address);
+    };
+    let wanted = config.webrtc_listen();
+    let next = if in_our_way(&server, config) {
+        let old = server.addrs().to_vec();
+        server.stop().await;
+        match listen(&wanted) {
+            Ok(next) => next,
+            Err(error) => {
+                complain(&error);
+                listen(&old).context("the old address is gone as well")?
+            }
         }
-        Err(error) => {
-            tracing::error!("webrtcAddress {}: {error}; listening on the old one", config.webrtc_address);
-            server
+    } else {
+        match listen(&wanted) {
+            Ok(next) => {
+                server.stop().await;
+                next
+            }
+            Err(error) => {
+                complain(&error);
+                return Ok(server);
+            }
         }
-    }
+    };
+    announce(&next);
+    Ok(next)
 }

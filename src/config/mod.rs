@@ -311,4 +311,4 @@ fn size_at_least_1k(size: &Size) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

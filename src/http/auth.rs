@@ -16,6 +16,7 @@
 //!   not looked at for a while (429, or what anyone may do): guessing is slow, and
 //!   no worker waits for it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use ipnet::IpNet;
@@ -94,6 +95,16 @@ impl Auth {
             with_password: Vec::new(),
         };
         let mut marks = vec![Mark::default(); presented.len()];
+        // Guesses that came together wait for one another's argon2: the limit is looked
+        // at again when it is each one's turn.
+        let too_late = AtomicU32::new(0);
+        let look = || match self.failures.full(ip, FAILURES, Instant::now()) {
+            Some(seconds) => {
+                too_late.store(seconds, Ordering::Relaxed);
+                false
+            }
+            None => true,
+        };
         for entry in users {
             let anyone = entry.user == "any";
             if !anyone {
@@ -106,7 +117,7 @@ impl Auth {
                 if locked.is_some() {
                     continue;
                 }
-                let Some(name) = self.matching(entry, presented, &mut marks).await else {
+                let Some(name) = self.matching(entry, presented, &mut marks, &look).await else {
                     continue;
                 };
                 identity.accepted = true;
@@ -132,12 +143,21 @@ impl Auth {
             let _ = self.failures.take(ip, FAILURES, Instant::now());
             tracing::info!(client = %ip, "wrong user name, password or token");
         }
+        if !identity.accepted && too_late.load(Ordering::Relaxed) > 0 {
+            identity.locked = Some(too_late.into_inner());
+        }
         identity
     }
 
     /// The name under which one of the presented credentials matches the entry.
     /// All are compared, so that a right one does not hide guesses beside it.
-    async fn matching(&self, entry: &User, presented: &[Credentials], marks: &mut [Mark]) -> Option<String> {
+    async fn matching(
+        &self,
+        entry: &User,
+        presented: &[Credentials],
+        marks: &mut [Mark],
+        look: &impl Fn() -> bool,
+    ) -> Option<String> {
         let stored = entry.pass.expose();
         // An empty password is not "any password" as in MediaMTX, but none.
         if stored.is_empty() {
@@ -146,12 +166,12 @@ impl Auth {
         let mut found = None;
         for (credentials, mark) in presented.iter().zip(marks) {
             if let Some(user) = &credentials.user
-                && !self.verifier.check(&entry.user, user).await
+                && !self.verifier.check(&entry.user, user, look).await
             {
                 continue;
             }
             mark.compared = true;
-            if self.verifier.check(stored, credentials.pass.expose()).await {
+            if self.verifier.check(stored, credentials.pass.expose(), look).await {
                 mark.right = true;
                 found = found.or_else(|| Some(name(entry, credentials)));
             }

@@ -4,6 +4,7 @@
 //! [`hub::Hub`] as whole access units. [`rtp`], [`opus`], [`timeline`] and [`gop`] are pure.
 
 pub mod analysis;
+pub mod blocking;
 pub mod codec;
 pub mod gop;
 pub mod hub;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use gst::prelude::*;
 use gstreamer as gst;
 
+use crate::media::blocking::{self, Fault};
+
 /// A state change that takes longer is an error with a name, not a hang.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -44,21 +46,19 @@ impl Pipeline {
     /// one that GStreamer knows at once.
     pub async fn play(&self) -> Result<(), String> {
         let Some(p) = self.inner.clone() else { return Err("pipeline already stopped".into()) };
-        let job = tokio::task::spawn_blocking(move || p.set_state(gst::State::Playing).map(|_| ()));
-        match tokio::time::timeout(DEADLINE, job).await {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(_))) => Err("pipeline refused to play".into()),
-            Ok(Err(e)) => Err(format!("pipeline thread died: {e}")),
-            Err(_) => Err(format!("pipeline frozen: no answer to PLAYING in {} s", DEADLINE.as_secs())),
+        match blocking::run(DEADLINE, move || p.set_state(gst::State::Playing).map(|_| ())).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err("pipeline refused to play".into()),
+            Err(Fault::Frozen) => Err(format!("pipeline frozen: no answer to PLAYING in {} s", DEADLINE.as_secs())),
+            Err(fault) => Err(format!("pipeline does not play: {fault}")),
         }
     }
 
     /// Brings the pipeline to NULL and releases it.
     pub async fn stop(mut self) {
         let Some(p) = self.inner.take() else { return };
-        let job = tokio::task::spawn_blocking(move || shut(p));
-        if tokio::time::timeout(DEADLINE, job).await.is_err() {
-            tracing::error!(pipeline = %self.name, "pipeline frozen: no answer to NULL in {} s, left behind", DEADLINE.as_secs());
+        if let Err(fault) = blocking::run(DEADLINE, move || shut(p)).await {
+            tracing::error!(pipeline = %self.name, "pipeline frozen, left behind: NULL: {fault}");
         }
     }
 }
@@ -72,10 +72,8 @@ fn shut(pipeline: gst::Pipeline) {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        let Some(p) = self.inner.take() else { return };
-        match tokio::runtime::Handle::try_current() {
-            Ok(rt) => drop(rt.spawn_blocking(move || shut(p))),
-            Err(_) => shut(p),
+        if let Some(p) = self.inner.take() {
+            blocking::detached(move || shut(p));
         }
     }
 }

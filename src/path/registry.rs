@@ -263,6 +263,32 @@ fn rfc3339(time: SystemTime) -> String {
 mod tests {
     use super::*;
 
+    fn config(yaml: &str) -> Arc<Config> {
+        Arc::new(config::tests::config(yaml))
+    }
+
+    #[tokio::test]
+    async fn a_name_that_gets_an_entry_of_its_own_is_no_stranger_any_more() {
+        let registry = Registry::start(config("{paths: {'~^c': {source: publisher}}}"));
+        let handle = registry.spawn("cam", true).unwrap();
+        assert!(registry.lock()["cam"].dynamic);
+        registry.apply(config("{paths: {'~^c': {source: publisher}, cam: {source: publisher}}}")).await;
+        assert!(!handle.alive(), "the pattern's path goes on");
+        // Whoever asks first.
+        let again = registry.spawn("cam", true).unwrap();
+        assert!(again.alive() && !registry.lock()["cam"].dynamic);
+    }
+
+    #[tokio::test]
+    async fn after_the_shutdown_no_path_is_made() {
+        let registry = Registry::start(config("{paths: {a: {source: publisher}, '~^c': {source: publisher}}}"));
+        registry.shutdown().await;
+        for name in ["a", "cam"] {
+            assert!(registry.spawn(name, true).is_none(), "{name}");
+            assert!(registry.join(name).await.is_err(), "{name}");
+        }
+    }
+
     #[test]
     fn profiles_have_names() {
         let p = |a, b, c| profile(&Codec::H264 { profile_level_id: [a, b, c] }).unwrap();

@@ -302,6 +302,15 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_customer_is_one_however_many_addresses_it_has() {
+        let n = |s: &str| network(s.parse().unwrap());
+        assert_eq!(n("2001:db8:0:1::1"), n("2001:db8:0:1:ffff::2"));
+        assert_ne!(n("2001:db8:0:1::1"), n("2001:db8:0:2::1"));
+        assert_eq!(n("::ffff:192.0.2.1"), n("192.0.2.1"));
+        assert_ne!(n("192.0.2.1"), n("192.0.2.2"));
+    }
+
+    #[test]
     fn tokens_are_long_and_differ() {
         let (a, b) = (token(32), token(32));
         assert_eq!(a.len(), 64);

@@ -77,5 +77,11 @@ async fn what_waiting_cannot_mend_is_told_at_once() {
         let reply = post(gateway.url(), "gate", &offer(&Options::default())).await;
         assert_eq!(reply.status, want, "{fault:?}: {reply:?}");
         reply.error();
+        // Who was turned away wants nothing any more: the camera has its peace.
+        super::support::until(SOON, "rest", || async {
+            (status(gateway.url(), "gate").await["state"] == "idle").then_some(())
+        })
+        .await;
+        until_true(SOON, "the end of the connection", || camera.open_connections() == 0).await;
     }
 }

@@ -22,6 +22,7 @@ pub use failure::{Failure, FailureKind};
 pub use rtsp::properties as rtsp_properties;
 
 use crate::config::{RtspUrl, Transport};
+use crate::media::blocking;
 use crate::media::codec::Track;
 use crate::media::hub::Hub;
 use crate::media::pipeline::Pipeline;
@@ -90,22 +91,24 @@ pub struct Source {
 /// errors than this after the first one say nothing new.
 pub const EVENTS: usize = 16;
 
+/// Making a pipeline takes milliseconds, the first time some more for its plugins.
+const BUILD: Duration = Duration::from_secs(15);
+
 impl Source {
     /// Starts an attempt. Events go to `events` (dropped when it is full: the
     /// first failure is the one that counts).
     pub async fn start(spec: &Spec, hub: &Arc<Hub>, events: mpsc::Sender<Event>) -> Result<Source, Failure> {
         let (spec, hub) = (spec.clone(), hub.clone());
         // Making elements may load plugins from disk: off the async threads.
-        let built = tokio::task::spawn_blocking(move || match &spec.origin {
+        let built = blocking::begin(BUILD, move || match &spec.origin {
             Origin::Test | Origin::Launch(_) => launch::build(&spec, &hub, events),
             Origin::Rtsp { url, transport, fingerprint } => {
                 rtsp::build(&spec, url, *transport, fingerprint.as_deref(), &hub, events)
             }
         });
-        let pipeline = match built.await {
-            Ok(built) => built?,
-            Err(e) => return Err(Failure::new(FailureKind::Internal, format!("the source's thread died: {e}"))),
-        };
+        let pipeline = built
+            .await
+            .map_err(|fault| Failure::new(FailureKind::Internal, format!("the pipeline cannot be made: {fault}")))??;
         if let Err(reason) = pipeline.play().await {
             pipeline.stop().await;
             return Err(Failure::new(FailureKind::Internal, reason));

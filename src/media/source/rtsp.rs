@@ -187,20 +187,24 @@ impl Attempt {
     /// The camera's SDP is here: choose the template and the streams.
     fn described(&self, message: &gst_sdp::SDPMessage) {
         let streams = sdp::streams(message);
-        let usable = |kind: Kind| streams.iter().position(|s| s.kind == Some(kind) && s.codec.playable());
+        // What an own template has no branch for is not asked of the camera, and not
+        // promised to readers.
+        let taken = |s: &sdp::Stream| self.own.as_ref().is_none_or(|t| t.branch_for_codec(&s.codec).is_some());
+        let usable = |kind: Kind| streams.iter().position(|s| s.kind == Some(kind) && s.codec.playable() && taken(s));
         let video = usable(Kind::Video);
         let audio = usable(Kind::Audio).filter(|_| !self.hints.no_audio);
         let mut tracks = sdp::tracks(&streams);
-        if self.hints.no_audio {
-            tracks.retain(|t| t.codec.kind() == Kind::Video || !t.codec.playable());
-        }
+        let chosen = |kind| if kind == Kind::Video { video.is_some() } else { audio.is_some() };
+        tracks.retain(|t| !t.codec.playable() || chosen(t.codec.kind()));
         let selected: Vec<usize> = video.into_iter().chain(audio).collect();
         if selected.is_empty() {
             let names: Vec<&str> = streams.iter().filter(|s| s.kind.is_some()).map(|s| s.codec.label()).collect();
             let what = if names.is_empty() { "no video and no audio".to_owned() } else { names.join(", ") };
             self.link.describe(tracks);
-            return self
-                .fail(Failure::new(FailureKind::Unplayable, format!("camera sends {what}: set it to H.264 or H.265")));
+            return self.fail(match self.own.as_ref().filter(|_| streams.iter().any(|s| s.codec.playable())) {
+                Some(t) => Failure::new(FailureKind::Template, format!("{}: no branch for {what}", t.name)),
+                None => Failure::new(FailureKind::Unplayable, format!("camera sends {what}: set it to H.264 or H.265")),
+            });
         }
         let template = match &self.own {
             Some(t) => Ok(t.clone()),

@@ -1,8 +1,8 @@
-//! Makes a viewer's pipeline and negotiates it. Blocking: runs on tokio's
-//! blocking threads only.
+//! Makes a viewer's pipeline and negotiates it. Blocking: runs on threads of
+//! [`crate::media::blocking`] only.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use gst::glib;
@@ -15,21 +15,19 @@ use gstreamer_webrtc as gst_webrtc;
 use crate::error::{Error, Kind, Result};
 use crate::media::codec::Kind as Media;
 use crate::webrtc::answer::{self, Transport};
-use crate::webrtc::candidate::Candidate;
 use crate::webrtc::engine::Gathering;
 use crate::webrtc::negotiate::{Plan, SendSection};
 use crate::webrtc::offer::Offer;
 use crate::webrtc::stream::Stream;
 use crate::webrtc::webrtcbin::Identity;
 use crate::webrtc::webrtcbin::farewell;
+use crate::webrtc::webrtcbin::gathered::{Gathered, outside};
 use crate::webrtc::webrtcbin::pump::Lane;
 use crate::webrtc::webrtcbin::watch::Watch;
 
 /// One step of the negotiation inside webrtcbin. Milliseconds, but for a machine
 /// that is quite out of breath: late is better than an error then.
-const STEP: Duration = Duration::from_secs(8);
-/// Candidates that one session may gather.
-const CANDIDATES: usize = 256;
+pub const STEP: Duration = Duration::from_secs(8);
 
 /// A negotiated session.
 pub struct Built {
@@ -48,7 +46,7 @@ pub struct Ids {
 }
 
 /// Owns a viewer's pipeline. Dropping it stops and releases everything, which
-/// blocks: on a blocking thread only.
+/// blocks: on such a thread only.
 pub struct Session {
     pipeline: gst::Pipeline,
     webrtc: gst::Element,
@@ -293,79 +291,6 @@ fn describe(webrtc: &gst::Element, signal: &str, kind: gst_webrtc::WebRTCSDPType
     let message = gst_sdp::SDPMessage::parse_buffer(sdp.as_bytes()).map_err(internal)?;
     let description = gst_webrtc::WebRTCSessionDescription::new(kind, message);
     promised(|p| webrtc.emit_by_name::<()>(signal, &[&description, &p])).map(drop)
-}
-
-/// Candidates as webrtcbin finds them.
-struct Gathered {
-    found: Arc<Mutex<Vec<Candidate>>>,
-    complete: Receiver<()>,
-}
-
-impl Gathered {
-    fn listen(webrtc: &gst::Element) -> Self {
-        let found = Arc::new(Mutex::new(Vec::new()));
-        let (tx, complete): (SyncSender<()>, _) = sync_channel(1);
-        let list = found.clone();
-        webrtc.connect("on-ice-candidate", false, move |args| {
-            let line = args.get(2).and_then(|v| v.get::<&str>().ok())?;
-            let candidate = Candidate::parse(line.trim_start_matches("candidate:")).ok()?;
-            let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
-            if list.len() < CANDIDATES && !list.contains(&candidate) {
-                list.push(candidate);
-            }
-            None
-        });
-        webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
-            if webrtc.property::<gst_webrtc::WebRTCICEGatheringState>("ice-gathering-state")
-                == gst_webrtc::WebRTCICEGatheringState::Complete
-            {
-                let _ = tx.try_send(());
-            }
-        });
-        Gathered { found, complete }
-    }
-
-    /// Waits until gathering is complete. Host candidates are there at once; what
-    /// STUN and TURN bring is waited for as long as `gathering.wait` says.
-    fn wait(self, webrtc: &gst::Element, gathering: &Gathering) -> Vec<Candidate> {
-        let remote = gathering.stun.is_some() || !gathering.turn.is_empty();
-        let deadline = Instant::now() + if remote { gathering.wait } else { STEP };
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(20));
-            let state = webrtc.property::<gst_webrtc::WebRTCICEGatheringState>("ice-gathering-state");
-            let done = state == gst_webrtc::WebRTCICEGatheringState::Complete;
-            let over = Instant::now() >= deadline;
-            match self.complete.recv_timeout(if done { Duration::ZERO } else { left }) {
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) if done || over => break,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        }
-        // libnice announces the candidates from its own thread, a moment before it
-        // says that it is complete; with a dead STUN server only the hosts are there.
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.clone()
-    }
-}
-
-/// Adds the outside names of the host candidates.
-fn outside(candidates: Vec<Candidate>, gathering: &Gathering) -> Vec<Candidate> {
-    let mut all: Vec<Candidate> = candidates.into_iter().filter(Candidate::usable).collect();
-    let hosts: Vec<Candidate> = all.iter().filter(|c| c.typ == "host").cloned().collect();
-    if !gathering.offer_local {
-        all.retain(|c| c.typ != "host");
-    }
-    for ip in &gathering.additional {
-        let mut ports = Vec::new();
-        for host in &hosts {
-            // One for each local port, not one for each local address.
-            if !ports.contains(&host.port) {
-                ports.push(host.port);
-                all.push(host.with_address(*ip));
-            }
-        }
-    }
-    all
 }
 
 /// What webrtcbin's own answer says about transport and retransmission.

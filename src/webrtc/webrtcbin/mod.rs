@@ -8,6 +8,7 @@
 
 mod build;
 mod farewell;
+mod gathered;
 mod pump;
 mod watch;
 
@@ -20,6 +21,7 @@ use sha2::Digest;
 use tokio::sync::watch as channel;
 
 use crate::error::{Error, Kind, Result};
+use crate::media::blocking;
 use crate::webrtc::answer::StreamIds;
 use crate::webrtc::candidate::Candidate;
 use crate::webrtc::engine::{Engine, Job, Opened, Opening, Peer, PeerState, PeerStats};
@@ -91,12 +93,10 @@ impl Engine for WebrtcBin {
         Box::pin(async move {
             let Opening { id, offer, plan, subscription, gathering } = opening;
             let (identity, wait) = (self.identity.clone(), gathering.wait);
-            let build = tokio::task::spawn_blocking(move || build::build(&id, &offer, &plan, &gathering, &identity));
-            let built = match tokio::time::timeout(DEADLINE + wait, build).await {
-                Ok(Ok(built)) => built?,
-                Ok(Err(e)) => return Err(Error::new(Kind::Internal, format!("session thread died: {e}"))),
-                Err(_) => return Err(Error::new(Kind::Internal, "webrtcbin did not answer in time")),
-            };
+            let build = move || build::build(&id, &offer, &plan, &gathering, &identity);
+            let built = blocking::begin(DEADLINE + wait, build)
+                .await
+                .map_err(|fault| Error::new(Kind::Internal, format!("webrtcbin: {fault}")))??;
             let stats = Arc::new(PeerStats::default());
             let peer = BinPeer {
                 state: built.watch.state(),
@@ -124,13 +124,15 @@ impl Peer for BinPeer {
     fn add_candidates(&self, candidates: Vec<Candidate>) -> Job<'_, ()> {
         let webrtc = self.webrtc.clone();
         Box::pin(async move {
-            let job = tokio::task::spawn_blocking(move || {
+            let add = move || {
                 let Some(webrtc) = webrtc.upgrade() else { return };
                 for c in &candidates {
                     webrtc.emit_by_name::<()>("add-ice-candidate", &[&0u32, &format!("candidate:{c}")]);
                 }
-            });
-            let _ = tokio::time::timeout(DEADLINE, job).await;
+            };
+            if let Err(fault) = blocking::run(DEADLINE, add).await {
+                tracing::error!("a viewer's candidates were not taken: {fault}");
+            }
         })
     }
 
@@ -147,9 +149,8 @@ impl Peer for BinPeer {
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
         Box::pin(async move {
             let Some(session) = session else { return };
-            let job = tokio::task::spawn_blocking(move || drop(session));
-            if tokio::time::timeout(DEADLINE, job).await.is_err() {
-                tracing::error!("a viewer's pipeline is frozen: no answer to NULL, left behind");
+            if let Err(fault) = blocking::run(DEADLINE, move || drop(session)).await {
+                tracing::error!("a viewer's pipeline is frozen, left behind: NULL: {fault}");
             }
         })
     }
@@ -157,9 +158,8 @@ impl Peer for BinPeer {
 
 impl Drop for BinPeer {
     fn drop(&mut self) {
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let (Some(session), Ok(rt)) = (session, tokio::runtime::Handle::try_current()) {
-            rt.spawn_blocking(move || drop(session));
+        if let Some(session) = self.session.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            blocking::detached(move || drop(session));
         }
     }
 }

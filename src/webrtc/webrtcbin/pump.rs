@@ -98,14 +98,14 @@ pub async fn run(
     }
     let mut pump = Pump { lanes: &mut lanes, stats: &stats, budget: &budget };
     let mut look = tokio::time::interval(LOOK);
-    let mut pause = KEY_PAUSE;
+    let mut replays = Replays::new(Instant::now());
     'replay: loop {
         let start = sub.play();
         tokio::select! {
             () = pump.burst(&start.units) => {}
             _ = reached(&mut state, closed) => return,
         }
-        let began = Instant::now();
+        replays.played(Instant::now());
         loop {
             tokio::select! {
                 biased;
@@ -113,26 +113,56 @@ pub async fn run(
                 unit = sub.next() => match unit {
                     Ok(unit) => {
                         if unit.key && unit.kind == Kind::Video {
-                            pause = KEY_PAUSE;
+                            replays.key_came();
                         }
                         pump.live(&unit).await;
                     }
                     Err(reason) => return watch.close(&reason.to_string()),
                 },
-                () = watch.key_wanted.notified() => {
-                    // Answered from the cache: the camera is not asked.
-                    // Twice as long each time until the camera sends a key frame by
-                    // itself: a link that loses what it is sent needs less, not more.
-                    if began.elapsed() >= pause {
-                        pause = (pause * 2).min(KEY_PAUSE_MOST);
-                        continue 'replay;
-                    }
-                }
+                // Answered from the cache: the camera is not asked. Too soon after the
+                // last time it waits, for the peer may not ask again.
+                () = watch.key_wanted.notified(), if !replays.asked => replays.asked = true,
+                () = tokio::time::sleep_until(replays.due().into()), if replays.asked => continue 'replay,
                 _ = look.tick() => if watch.silent_ms() > SILENCE_MS {
                     return watch.close("the peer has vanished (no RTCP)");
                 },
             }
         }
+    }
+}
+
+/// When a peer that asks for key frames gets what is cached once more. Pure.
+struct Replays {
+    /// The last replay began.
+    last: Instant,
+    /// Until the next one, at least.
+    pause: Duration,
+    /// The peer waits for one.
+    asked: bool,
+}
+
+impl Replays {
+    fn new(now: Instant) -> Self {
+        Replays { last: now, pause: KEY_PAUSE, asked: false }
+    }
+
+    /// What is cached was sent. Twice as long a pause each time until the camera
+    /// sends a key frame by itself: a link that loses what it is sent needs less,
+    /// not more.
+    fn played(&mut self, now: Instant) {
+        if self.asked {
+            self.pause = (self.pause * 2).min(KEY_PAUSE_MOST);
+        }
+        (self.last, self.asked) = (now, false);
+    }
+
+    /// The camera sent a key frame, and so did we: nothing is wanted any more.
+    fn key_came(&mut self) {
+        (self.pause, self.asked) = (KEY_PAUSE, false);
+    }
+
+    fn due(&self) -> Instant {
+        self.last + self.pause
     }
 }
 
@@ -245,6 +275,25 @@ mod tests {
         assert!(b.take(12, t).is_ok());
         assert!(b.take(1, t).is_err_and(|wait| wait <= PAUSE));
         assert!(b.take(12, t + PAUSE).is_ok());
+    }
+
+    #[test]
+    fn replays_come_twice_as_late_each_time_until_the_camera_sends_a_key_frame() {
+        let t = Instant::now();
+        let mut r = Replays::new(t);
+        r.played(t);
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            r.asked = true;
+            pauses.push((r.due() - r.last).as_millis());
+            let at = r.due();
+            r.played(at);
+            assert!(!r.asked);
+        }
+        assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 8_000]);
+        r.asked = true;
+        r.key_came();
+        assert!(!r.asked && r.due() - r.last == KEY_PAUSE);
     }
 
     #[test]
