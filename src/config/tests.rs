@@ -261,7 +261,7 @@ fn files() {
 #[test]
 fn a_file_of_mediamtxs_loads_with_one_warning() {
     let loaded = parse(
-        "authMethod: internal\nrtmp: yes\nhlsVariant: lowLatency\nauthHTTPExclude: [{action: api}]\npathDefaults: {record: no, sourceOnDemand: no, readUser: }\npaths: {a: {record: yes}, b: {record: yes}, all_others: }\n",
+        "authMethod: internal\nrtmp: yes\nhlsDirectory: /tmp\nauthHTTPExclude: [{action: api}]\npathDefaults: {record: no, sourceOnDemand: no, readUser: }\npaths: {a: {record: yes}, b: {record: yes}, all_others: }\n",
         None,
         &[],
     )
@@ -269,7 +269,7 @@ fn a_file_of_mediamtxs_loads_with_one_warning() {
     assert_eq!(
         loaded.warnings,
         [
-            "keys of MediaMTX's that camgate does not have yet, they are ignored: authHTTPExclude, hlsVariant, pathDefaults.record, paths.*.record, rtmp"
+            "keys of MediaMTX's that camgate does not have yet, they are ignored: authHTTPExclude, hlsDirectory, pathDefaults.record, paths.*.record, rtmp"
         ]
     );
 }

@@ -53,6 +53,8 @@ struct Waiting {
     frame: Frame,
     /// Thousandths of a unit.
     duration: i64,
+    /// Likewise.
+    offset: i64,
 }
 
 /// The frame rate is another one by now, and PART-TARGET may not change.
@@ -133,6 +135,11 @@ impl Cutter {
         let gop = gop.max(Duration::from_millis(1));
         let count = self.cut.segment.as_nanos().div_ceil(gop.as_nanos()).clamp(1, 10_000);
         self.window.open(gop * u32::try_from(count).unwrap_or(1));
+    }
+
+    /// [`Cutter::open`] for GOPs of so many frames.
+    pub fn open_for(&mut self, frames: u32) {
+        self.open(self.duration(self.pace.period().saturating_mul(i64::from(frames))));
     }
 
     /// Frames over seconds.
@@ -219,7 +226,9 @@ impl Cutter {
         self.length += duration;
         self.segment_bytes += frame.data.len();
         self.bytes += frame.data.len() as u64;
-        self.part.push(Waiting { frame, duration });
+        // Whole periods, as decode times are: jitter would bring two pictures to one place.
+        let offset = (frame.offset.saturating_mul(1_000) + period / 2).div_euclid(period) * period;
+        self.part.push(Waiting { frame, duration, offset });
         if self.is_full(full) {
             self.end_part(audio);
         }
@@ -257,7 +266,7 @@ impl Cutter {
                 cmaf::Sample {
                     data: &w.frame.data,
                     duration: u32::try_from(at.div_euclid(1_000) - begin).unwrap_or(0),
-                    offset: i32::try_from(w.frame.offset).unwrap_or(0),
+                    offset: i32::try_from(w.offset / 1_000).unwrap_or(0),
                     sync: w.frame.key,
                     disposable: w.frame.disposable,
                 }

@@ -228,8 +228,13 @@ impl Muxer {
     async fn instance(&self, subscription: &mut Subscription) -> std::result::Result<(), Error> {
         let prefix = format!("hls-{:08x}", rand::random::<u32>());
         let codecs: Vec<Codec> = subscription.tracks().iter().map(|t| t.codec.clone()).collect();
-        let known =
-            Known { gop: subscription.longest_gop(), fps: subscription.tracks().iter().find_map(|t| t.fps), aac: None };
+        let rhythm = subscription.rhythm();
+        let known = Known {
+            gop: rhythm.map(|r| r.0),
+            period: rhythm.map(|r| r.1),
+            fps: subscription.tracks().iter().find_map(|t| t.fps),
+            aac: None,
+        };
         let cut = Cut {
             variant: self.settings.variant,
             segments: self.settings.segments,

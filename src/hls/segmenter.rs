@@ -37,8 +37,10 @@ const LONGEST_GOP: Duration = Duration::from_secs(10);
 /// What is known of the path beforehand.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
-    /// The longest time between two key frames that it has seen.
-    pub gop: Option<Duration>,
+    /// The most frames from one key frame to the next that it has seen.
+    pub gop: Option<u32>,
+    /// What a frame lasted on average of late, ticks.
+    pub period: Option<u32>,
     /// Frames per second, as the source says.
     pub fps: Option<f64>,
     /// AudioSpecificConfig of the AAC that comes by [`Segmenter::push_aac`].
@@ -83,7 +85,8 @@ pub struct Segmenter {
     anchor: Option<(u64, i64)>,
     epoch: u64,
     keys: u32,
-    last_key: Option<i64>,
+    /// Frames since the last key frame.
+    since_key: u32,
     wall: fn(u64) -> u64,
 }
 
@@ -124,12 +127,17 @@ fn lead_video(format: Format, known: &Known, units: &[Arc<AccessUnit>]) -> Resul
     let pts: Vec<i64> = frames.iter().map(|u| unwrap.push(u.timestamp)).collect();
     let said = known.fps.filter(|f| (0.5..=500.0).contains(f)).map(|f| (f64::from(VIDEO) / f).round() as u32);
     let declared = sps.frame_ticks().or(said);
-    let mut sorted = pts.clone();
-    sorted.sort_unstable();
-    // Where nobody says how many they are, it takes some more frames to tell.
-    let enough = if declared.is_some() { 3 } else { 6 };
-    let period = (frames.len() >= enough).then(|| pace::period(&sorted, declared, VIDEO)).flatten();
-    let Some(period) = period else { return Ok(None) };
+    // A whole GOP tells the rate, or two seconds of a longer one. Nothing is lost by
+    // waiting: without the second key frame no playlist goes out.
+    let whole = frames.iter().rposition(|u| u.key).filter(|at| *at > 0);
+    let gop = pts.get(..=whole.unwrap_or(pts.len() - 1)).unwrap_or(&pts);
+    let last = gop.iter().max().zip(gop.first()).map_or(0, |(last, first)| last - first);
+    let measured = match (known.period, whole) {
+        (Some(period), _) => Some(i64::from(period)),
+        (None, None) if last < 2 * i64::from(VIDEO) => return Ok(None),
+        _ => i64::try_from(gop.len()).ok().filter(|n| *n > 1).map(|n| last / (n - 1)),
+    };
+    let Some(period) = pace::period(measured, declared, VIDEO) else { return Ok(None) };
     let depth = sps.reorder.unwrap_or_else(|| reorder_depth(&pts));
     let times = decode_times(depth, period);
     let video = Video { format, sets, times, depth, opening: true };
@@ -190,7 +198,7 @@ impl Segmenter {
             anchor: None,
             epoch: 0,
             keys: 0,
-            last_key: None,
+            since_key: 0,
             wall,
         }))
     }
@@ -279,7 +287,14 @@ impl Segmenter {
         let Some(video) = &mut self.video else { return Ok(()) };
         let d = video.times.push(time);
         if key {
-            self.key(time);
+            self.keys += 1;
+            if self.since_key > 0 {
+                // The first playlist can go out with the second one.
+                self.known.gop = self.known.gop.max(Some(self.since_key));
+            }
+            self.since_key = 1;
+        } else if self.since_key > 0 {
+            self.since_key += 1;
         }
         self.cut(unit, s.data.into(), d.dts, d.offset, key, s.disposable)
     }
@@ -327,19 +342,10 @@ impl Segmenter {
             // Its decode time lies so many frames earlier.
             first -= i64::from(video.depth) * period / 1_000;
         }
-        self.last_key = None;
+        self.since_key = 0;
         self.cutter.breaks(first, map, self.audio.as_mut());
         if let Some(audio) = &mut self.audio {
             audio.breaks();
-        }
-    }
-
-    /// A key frame came: the first playlist can go out with the second one.
-    fn key(&mut self, time: i64) {
-        self.keys += 1;
-        if let Some(last) = self.last_key.replace(time) {
-            let gop = Duration::from_nanos((time - last).max(0).unsigned_abs() * 1_000_000_000 / u64::from(self.scale));
-            self.known.gop = Some(self.known.gop.map_or(gop, |g| g.max(gop)));
         }
     }
 
@@ -354,9 +360,11 @@ impl Segmenter {
     ) -> Result<(), Ended> {
         let frame = Frame { data, dts, offset, key, disposable, wall_ms: (self.wall)(unit.pts_ns) };
         self.cutter.push(frame, self.audio.as_mut()).map_err(|_| Ended::FrameRate)?;
-        let gop = if self.video.is_none() { Some(Duration::from_millis(1)) } else { self.known.gop };
-        if let Some(gop) = gop.or((self.cutter.length() >= LONGEST_GOP).then_some(LONGEST_GOP)) {
-            self.cutter.open(gop);
+        let frames = if self.video.is_none() { Some(1) } else { self.known.gop };
+        if let Some(frames) = frames {
+            self.cutter.open_for(frames);
+        } else if self.cutter.length() >= LONGEST_GOP {
+            self.cutter.open(LONGEST_GOP);
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ mod subscription;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
@@ -137,10 +137,13 @@ struct Lane {
     present: bool,
     /// The last unit that went out.
     last: Option<Instant>,
-    /// When the last key frame was captured, and the longest time from one to the next
-    /// since the source began, ns.
-    last_key: Option<u64>,
-    longest_gop: Option<u64>,
+    /// Frames since the last key frame, and the most from one to the next since the
+    /// source began.
+    since_key: Option<u32>,
+    longest_gop: Option<u32>,
+    /// The last key frame's timestamp, and what a frame lasted on average in the last GOP.
+    key_at: u32,
+    period: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -205,7 +208,7 @@ impl Hub {
                     l.codec = codec;
                     l.present = true;
                     l.timeline.begin();
-                    (l.last_key, l.longest_gop) = (None, None);
+                    (l.since_key, l.longest_gop, l.period) = (None, None, None);
                     if let Some(g) = &mut l.gop {
                         g.clear();
                     }
@@ -254,10 +257,11 @@ impl Hub {
         self.lock().tracks.clone()
     }
 
-    /// The longest time between two key frames since the source began; none before
-    /// there were two.
-    pub fn longest_gop(&self) -> Option<Duration> {
-        self.lock().video.as_ref().and_then(|l| l.longest_gop).map(Duration::from_nanos)
+    /// What the GOPs since the source began tell: the most frames from one key frame to
+    /// the next, and how many ticks (of 90 kHz) a frame of the last one lasted. None
+    /// before there were two key frames.
+    pub fn rhythm(&self) -> Option<(u32, u32)> {
+        self.lock().video.as_ref().and_then(|l| l.longest_gop.zip(l.period))
     }
 
     /// When the last unit of the track that has to flow (video where there is
@@ -311,9 +315,24 @@ impl Lane {
             codec,
             present: true,
             last: None,
-            last_key: None,
+            since_key: None,
+            key_at: 0,
+            period: None,
             longest_gop: None,
         }
+    }
+
+    fn count_gop(&mut self, key: bool, timestamp: u32) {
+        let before = self.since_key;
+        self.since_key = if key { Some(1) } else { before.map(|n| n.saturating_add(1)) };
+        if !key {
+            return;
+        }
+        if let Some(frames) = before {
+            self.longest_gop = self.longest_gop.max(before);
+            self.period = Some((timestamp.wrapping_sub(self.key_at) + frames / 2) / frames.max(1));
+        }
+        self.key_at = timestamp;
     }
 
     /// The frame's timestamp on the path's timeline.

@@ -10,6 +10,7 @@
 //! | [`whep`] | a WebRTC viewer on str0m, with packet, frame and latency records |
 //! | [`gateway`] | the real binary in a process of its own |
 //! | [`api`] | what the gateway says of its paths |
+//! | [`hls`], [`playlist`] | a player that follows playlists and checks every rule |
 //! | [`browser`] | the real headless Chromium |
 //! | [`turn`] | a real coturn |
 //! | [`static_server`] | serves a few files to the browser |
@@ -30,8 +31,10 @@ mod encoder;
 pub mod faults;
 pub mod feed;
 pub mod gateway;
+pub mod hls;
 pub mod mono;
 pub mod nal;
+pub mod playlist;
 pub mod proc;
 pub mod rtsp_proxy;
 pub mod static_server;

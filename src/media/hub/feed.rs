@@ -32,12 +32,7 @@ impl Feed {
             packets: frame.packets,
         });
         lane.last = Some(now);
-        if unit.key && kind == Kind::Video {
-            if let Some(last) = lane.last_key.replace(unit.pts_ns) {
-                let gop = unit.pts_ns.saturating_sub(last);
-                lane.longest_gop = Some(lane.longest_gop.map_or(gop, |g| g.max(gop)));
-            }
-        }
+        lane.count_gop(unit.key, unit.timestamp);
         let ready = match &mut lane.gop {
             Some(gop) => {
                 gop.push(unit.clone());

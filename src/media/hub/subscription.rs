@@ -25,10 +25,9 @@ impl Subscription {
         &self.tracks
     }
 
-    /// The longest time between two key frames since the source began; none before
-    /// there were two.
-    pub fn longest_gop(&self) -> Option<std::time::Duration> {
-        self.hub.longest_gop()
+    /// [`Hub::rhythm`] of its path.
+    pub fn rhythm(&self) -> Option<(u32, u32)> {
+        self.hub.rhythm()
     }
 
     /// What this reader has got and lost.

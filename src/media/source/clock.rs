@@ -18,6 +18,12 @@ const JUMP: i64 = 1_000_000_000;
 const FOLLOW: i64 = 5_000_000_000;
 /// … and at most a fiftieth of the time that passes.
 const MOST: i64 = 50;
+/// Off by less than this, ns, nobody hears or sees it …
+const CALM: i64 = 15_000_000;
+/// … and the offset follows by so many times less than the time that passes, which is
+/// still more than clocks drift: an even stream of frames stays even (HLS counts them
+/// into parts of equal length).
+const CALMLY: i64 = 4_000;
 /// The least distance of a frame from the one before after a jump, ns.
 const STEP: i64 = 10_000_000;
 
@@ -67,8 +73,10 @@ impl Clock {
         let offset = if jumped {
             guess.max(last.time + STEP) - elapsed
         } else {
-            let step = i128::from(error) * i128::from(since) / i128::from(FOLLOW);
-            last.offset + (step as i64).clamp(-since / MOST, since / MOST)
+            let calm = error.clamp(-CALM, CALM);
+            let part = |error: i64| (i128::from(error) * i128::from(since) / i128::from(FOLLOW)) as i64;
+            let step = part(calm).clamp(-since / CALMLY, since / CALMLY) + part(error - calm);
+            last.offset + step.clamp(-since / MOST, since / MOST)
         };
         let time = elapsed + offset;
         self.last = Some(Last { rtp, unwrapped, offset, time: time.max(last.time) });
