@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use camgate::config::{self, Config, LogLevel};
 use camgate::error::{Error, Kind, Result};
-use camgate::http::{self, Boxed, Gateway, Opened, Patch, Watch};
+use camgate::http::{self, Boxed, Gateway, Look, Opened, Patch, Seen, Watch};
 use camgate::path::registry::Registry;
 use camgate::path::status::PathStatus;
 use camgate::webrtc::ice::{self, Ice};
@@ -113,6 +113,18 @@ impl Gateway for Inside {
 
     fn status<'a>(&'a self, path: &'a str) -> Boxed<'a, Result<PathStatus>> {
         Box::pin(self.registry.status(path))
+    }
+
+    fn snapshot<'a>(&'a self, look: Look<'a>) -> Boxed<'a, Result<Seen>> {
+        Box::pin(async move {
+            let still = self.registry.still(look.path)?;
+            let tag = still.tag(look.width);
+            let jpeg = match (look.known)(&tag) {
+                true => None,
+                false => Some(still.picture(look.path, look.width).await?),
+            };
+            Ok(Seen { tag, taken: still.taken(), age: still.age(), jpeg })
+        })
     }
 
     fn watch(&self, request: Watch) -> Boxed<'_, Result<Opened>> {

@@ -9,6 +9,7 @@
 //! | `limits` | requests per address, sizes, times |
 //! | `accept` | media types, encodings, entity tags (pure) |
 //! | `whep`, `cors` | the WHEP resources |
+//! | `snapshot` | the last picture of a path |
 //! | `page`, `assets` | wall, player, embedded files |
 //! | `reply` | the shape of errors |
 //! | `server` | listeners, workers, dispatch |
@@ -26,9 +27,10 @@ mod password;
 mod reply;
 mod route;
 mod server;
+mod snapshot;
 mod whep;
 
-pub use gateway::{Boxed, Gateway, Opened, Patch, Watch};
+pub use gateway::{Boxed, Gateway, Look, Opened, Patch, Seen, Watch};
 pub use server::{Handle, bind, serve};
 
 #[cfg(test)]

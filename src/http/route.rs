@@ -15,7 +15,7 @@ use crate::config::valid_path_name;
 /// First segments that belong to routes of later versions.
 const RESERVED_FIRST: [&str; 5] = ["v3", "ptz", "whip", "metrics", "openapi.json"];
 /// Last segments that belong to routes of later versions.
-const RESERVED_LAST: [&str; 5] = ["whip", "inside", "publish", "snapshot.jpg", "index.m3u8"];
+const RESERVED_LAST: [&str; 4] = ["whip", "inside", "publish", "index.m3u8"];
 /// What is escaped in a Location: all but RFC 3986's unreserved characters.
 const LOCATION: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
@@ -28,6 +28,8 @@ pub enum Route {
     Asset(String),
     /// `/{path}` and `/{path}/`: the player of a path.
     Player(String),
+    /// `/{path}/snapshot.jpg`: the last picture of a path.
+    Snapshot(String),
     /// One of the WHEP forms.
     Whep(Whep),
     /// `/healthz`.
@@ -154,6 +156,13 @@ pub fn route(raw: &str) -> Route {
         [_, .., "whip", _] => {
             return Route::Reserved("WHIP is reserved and does not exist yet".into());
         }
+        [rest @ .., "snapshot.jpg"] => {
+            let name = rest.join("/");
+            return match valid_path_name(&name) {
+                Ok(()) => Route::Snapshot(name),
+                Err(reason) => Route::Bad(reason),
+            };
+        }
         [.., last] if RESERVED_LAST.contains(last) => {
             return Route::Reserved(format!("a URL that ends in /{last} is reserved and does not exist yet"));
         }
@@ -206,6 +215,8 @@ mod tests {
             ("/g%61te", player("gate")),
             ("/~a_b.c-d", player("~a_b.c-d")),
             ("/healthy", player("healthy")),
+            ("/gate/snapshot.jpg", Route::Snapshot("gate".into())),
+            ("/site%2Fgate/snapshot%2Ejpg", Route::Snapshot("site/gate".into())),
         ] {
             assert_eq!(route(raw), want, "{raw}");
         }
@@ -225,7 +236,6 @@ mod tests {
             "/gate/inside",
             "/a/b/publish",
             "/gate/index.m3u8",
-            "/gate/snapshot.jpg",
             "/healthz/",
             "/readyz/x",
             "/assets",
@@ -260,6 +270,9 @@ mod tests {
             "/a%5cb",
             "/ä",
             "/a:b",
+            "/snapshot.jpg",
+            "/a//snapshot.jpg",
+            "/gate/inside/snapshot.jpg",
             "/a?b",
         ] {
             assert!(matches!(route(raw), Route::Bad(_)), "{raw}: {:?}", route(raw));

@@ -21,6 +21,7 @@ use crate::media::codec::{Codec, Kind, Track};
 use crate::media::gop::{Cap, Gop, Unit};
 use crate::media::opus;
 use crate::media::rtp::{Frame, Span};
+use crate::media::snapshot::Still;
 use crate::media::timeline::Timeline;
 
 pub use subscription::Subscription;
@@ -120,6 +121,8 @@ struct Inner {
     tracks: Vec<Track>,
     video: Option<Lane>,
     audio: Option<Lane>,
+    /// The last key frame, which outlives its source.
+    still: Option<Arc<Still>>,
     readers: Vec<Reader>,
     next_id: u64,
 }
@@ -244,6 +247,17 @@ impl Hub {
     /// What the source sends, playable or not.
     pub fn tracks(&self) -> Vec<Track> {
         self.lock().tracks.clone()
+    }
+
+    /// The last key frame of the video, also of a source that is gone.
+    pub fn still(&self) -> Option<Arc<Still>> {
+        self.lock().still.clone()
+    }
+
+    /// Forgets the last key frame: it is another camera's, or nobody will ask any more.
+    pub fn forget_still(&self) {
+        // Freed after the lock is.
+        let _still = self.lock().still.take();
     }
 
     /// When the last unit of the track that has to flow (video where there is

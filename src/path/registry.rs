@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result};
-use crate::media::codec::{Codec, Track};
+use crate::media::codec::{self, Codec, Track};
 use crate::media::hub::{CloseReason, Subscription};
+use crate::media::snapshot::Still;
 use crate::path::actor::{self, Handle};
 use crate::path::status::{PathStatus, StateName, TrackStatus};
 
@@ -138,6 +139,19 @@ impl Registry {
         })
     }
 
+    /// The last key frame of a path, also of one that does not run now. Starts no
+    /// source and makes no path.
+    ///
+    /// Errors: 404 for a name that no entry matches, and where there is no picture.
+    pub fn still(&self, name: &str) -> Result<Arc<Still>> {
+        let entry = self.lock().get(name).filter(|e| e.handle.alive()).cloned();
+        let Some(entry) = entry else {
+            self.config().find(name).ok_or_else(|| unknown(name))?;
+            return Err(no_picture(name, &[]));
+        };
+        entry.handle.hub.still().ok_or_else(|| no_picture(name, &entry.handle.hub.tracks()))
+    }
+
     /// Every path that is configured by name or running, by name.
     pub async fn statuses(&self) -> Vec<PathStatus> {
         let entries: BTreeMap<String, Entry> =
@@ -191,6 +205,19 @@ fn exact(conf_name: &str) -> bool {
 
 fn unknown(name: &str) -> Error {
     Error::new(Kind::NotFound, format!("path \"{name}\" is not configured")).retry_after(2)
+}
+
+/// Why there is no picture of a path.
+fn no_picture(name: &str, tracks: &[Track]) -> Error {
+    let video: Vec<&Codec> = tracks.iter().map(|t| &t.codec).filter(|c| c.kind() == codec::Kind::Video).collect();
+    let why = match video.as_slice() {
+        [] if !tracks.is_empty() => "it sends no video, only audio".to_owned(),
+        [codec, ..] if !video.iter().any(|c| c.playable()) => {
+            format!("its video is {}, of which camgate makes none", codec.label())
+        }
+        _ => "no key frame has come from its source yet".to_owned(),
+    };
+    Error::new(Kind::NotFound, format!("there is no picture of path \"{name}\": {why}"))
 }
 
 fn describe(name: &str, entry: &Entry) -> PathStatus {
