@@ -288,3 +288,34 @@ async fn refusals_say_why() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_substream_is_a_path_that_the_status_names() {
+    let (big, tiny) = (small().start(), small().size(320, 180).start());
+    let yaml = |more: &str| {
+        format!(
+            "paths:\n  gate:\n    source: {}\n{more}  yard:\n    source: {}\n    substream: gate\n",
+            big.url(),
+            big.url()
+        )
+    };
+    let gateway = Gateway::start(&yaml(""));
+    assert_eq!(status(&gateway, "gate").await["substream"], serde_json::Value::Null);
+    assert_eq!(status(&gateway, "yard").await["substream"], "gate");
+    let viewer = view(&gateway, "gate").await;
+    frames(&viewer, 5).await;
+    let mark = gateway.mark();
+    gateway.write_config(&yaml(&format!("    substream: {}\n", tiny.url())));
+    let line = gateway.wait_for_line_after(mark, SOON, |l| l.contains("configuration reloaded"));
+    assert!(line.contains("gate/sub") && !line.contains("yard"), "{line}");
+    let sub = status(&gateway, "gate/sub").await;
+    assert_eq!((&sub["state"], &sub["onDemand"], &sub["substream"]), (&"idle".into(), &true.into(), &().into()));
+    assert_eq!(status(&gateway, "gate").await["substream"], "gate/sub");
+    assert_eq!(tiny.connections(), 0);
+    frames(&view(&gateway, "gate/sub").await, 5).await;
+    let picture = Picture::of(&first(&gateway, "gate/sub/snapshot.jpg").await.body);
+    assert_eq!((picture.width, picture.height), (320, 180));
+    // The big one's viewer noticed nothing of it.
+    support::api::more_frames(&viewer, 10).await;
+    assert_eq!(big.plays(), 2, "one for each path of it");
+}

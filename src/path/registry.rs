@@ -122,7 +122,7 @@ impl Registry {
     pub async fn status(&self, name: &str) -> Result<PathStatus> {
         let entry = self.lock().get(name).filter(|e| e.handle.alive()).cloned();
         if let Some(entry) = entry {
-            return Ok(describe(name, &entry));
+            return Ok(describe(&self.config(), name, &entry));
         }
         let config = self.config();
         let found = config.find(name).ok_or_else(|| unknown(name))?;
@@ -135,6 +135,7 @@ impl Registry {
             since: rfc3339(SystemTime::now()),
             on_demand: found.conf.source_on_demand,
             readers: 0,
+            substream: substream(&config, name, &found.conf),
             tracks: Vec::new(),
         })
     }
@@ -156,7 +157,8 @@ impl Registry {
     pub async fn statuses(&self) -> Vec<PathStatus> {
         let entries: BTreeMap<String, Entry> =
             self.lock().iter().filter(|(_, e)| e.handle.alive()).map(|(n, e)| (n.clone(), e.clone())).collect();
-        entries.iter().map(|(name, entry)| describe(name, entry)).collect()
+        let config = self.config();
+        entries.iter().map(|(name, entry)| describe(&config, name, entry)).collect()
     }
 
     /// Takes a new configuration: touches only what changed. Returns what changed.
@@ -220,7 +222,7 @@ fn no_picture(name: &str, tracks: &[Track]) -> Error {
     Error::new(Kind::NotFound, format!("there is no picture of path \"{name}\": {why}"))
 }
 
-fn describe(name: &str, entry: &Entry) -> PathStatus {
+fn describe(config: &Config, name: &str, entry: &Entry) -> PathStatus {
     let snapshot = entry.handle.snapshot.borrow().clone();
     let tracks = entry.handle.hub.tracks();
     let readers = *entry.handle.hub.readers().borrow();
@@ -232,8 +234,16 @@ fn describe(name: &str, entry: &Entry) -> PathStatus {
         since: rfc3339(snapshot.since),
         on_demand: snapshot.conf.source_on_demand,
         readers,
+        substream: substream(config, name, &snapshot.conf),
         tracks: tracks.iter().map(track_status).collect(),
     }
+}
+
+/// The path that is the substream of this one. A pattern's may name one that is not
+/// there: then there is none.
+fn substream(config: &Config, name: &str, conf: &config::PathConf) -> Option<String> {
+    let sub = conf.substream.as_ref()?.path_name(name);
+    (sub != name && config.find(&sub).is_some()).then_some(sub)
 }
 
 /// A track in the words of page and API.

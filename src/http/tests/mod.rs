@@ -86,6 +86,7 @@ fn status(name: &str) -> PathStatus {
         since: "2026-11-23T10:00:00Z".into(),
         on_demand: false,
         readers: 0,
+        substream: (name == "gate").then(|| "site/yard".into()),
         tracks: vec![],
     }
 }
