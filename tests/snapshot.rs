@@ -157,7 +157,7 @@ async fn every_codec_in_every_width() {
 }
 
 fn decodes(gateway: &Gateway, path: &str) -> usize {
-    let path = format!("path=\"{path}\"");
+    let path = format!("path={path} ");
     gateway.log().iter().filter(|l| l.contains("snapshot decoded") && l.contains(&path)).count()
 }
 

@@ -164,7 +164,7 @@ impl Still {
             Ok(Ok((original, small))) => {
                 if matches!(*work, Work::Frame(_)) {
                     let (width, height) = (original.width, original.height);
-                    tracing::debug!(path, width, height, ms, "snapshot decoded");
+                    tracing::debug!(%path, width, height, ms, "snapshot decoded");
                 }
                 return Ok(work.keep(original, width, small));
             }
@@ -173,7 +173,8 @@ impl Still {
             Err(Fault::Exhausted) => return Err(unavailable(path, &Fault::Exhausted.to_string(), 60)),
             Err(fault) => fault.to_string(),
         };
-        tracing::warn!(path, ms, "no snapshot: {reason}");
+        // No warning: who asks is told, and a wall asks again with every key frame.
+        tracing::debug!(%path, ms, "no snapshot: {reason}");
         // A scaled picture that fails leaves the original where it is.
         if matches!(*work, Work::Frame(_)) {
             *work = Work::Failed(reason.clone());

@@ -219,7 +219,9 @@ impl Actor {
             Request::Configure(conf, read_timeout) => {
                 let restart = spec(&self.name, &conf, read_timeout) != spec(&self.name, &self.conf, self.read_timeout);
                 if conf.source != self.conf.source {
-                    // Perhaps another camera, whose name must not stand on this one's picture.
+                    // Perhaps another camera: this one's picture must not be shown as its
+                    // own. The old source, which still runs, is cut off before.
+                    self.hub.end();
                     self.hub.forget_still();
                 }
                 (self.conf, self.read_timeout) = (conf, read_timeout);
