@@ -13,7 +13,7 @@ use camgate::error::{Error, Kind, Result};
 use camgate::hls::muxer;
 use camgate::hls::muxers::Muxers;
 use camgate::hls::playlist::Variant;
-use camgate::http::{self, Boxed, Gateway, Hls, HlsAnswer, Opened, Patch, Watch};
+use camgate::http::{self, Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Seen, Watch};
 use camgate::path::registry::Registry;
 use camgate::path::status::PathStatus;
 use camgate::webrtc::ice::{self, Ice};
@@ -132,6 +132,18 @@ impl Gateway for Inside {
             let mut status = self.registry.status(path).await?;
             self.count(&mut status);
             Ok(status)
+        })
+    }
+
+    fn snapshot<'a>(&'a self, look: Look<'a>) -> Boxed<'a, Result<Seen>> {
+        Box::pin(async move {
+            let still = self.registry.still(look.path)?;
+            let tag = still.tag(look.width);
+            let jpeg = match (look.known)(&tag) {
+                true => None,
+                false => Some(still.picture(look.path, look.width).await?),
+            };
+            Ok(Seen { tag, taken: still.taken(), age: still.age(), jpeg })
         })
     }
 

@@ -9,7 +9,7 @@ use super::problem::{At, Problem};
 use super::schema::{Cx, Field, Shape, read_into};
 use super::source::Source;
 use super::yaml::{self, Entry, Node, Value};
-use super::{Config, PathConf, env};
+use super::{Config, PathConf, env, substream};
 
 pub use super::env::RESERVED_VARIABLES;
 
@@ -102,9 +102,14 @@ pub fn parse(text: &str, name: Option<&str>, env: &[(String, String)]) -> Result
     read_into(&mut config, &root, &mut cx);
     if let Some(entry) = root.entry("pathDefaults") {
         cx.within("pathDefaults", |cx| read_into(&mut config.path_defaults, &entry.node, cx));
+        if let (Some(_), Some(key)) = (config.path_defaults.substream.take(), entry.node.entry("substream")) {
+            let message = "belongs to a path; here it would be that of all of them";
+            cx.within("pathDefaults", |cx| cx.within("substream", |cx| cx.problem(&key.at, message)));
+        }
     }
     if let Some(entry) = root.entry("paths") {
         cx.within("paths", |cx| read_paths(&mut config, &entry.node, cx));
+        substream::resolve(&mut config, &root, &mut cx);
     }
 
     if !cx.not_yet.is_empty() {

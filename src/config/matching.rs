@@ -138,9 +138,15 @@ impl Config {
 }
 
 fn matched(conf_name: &str, conf: &Arc<PathConf>, groups: &[&str]) -> Option<Match> {
-    let conf = match conf.source.names_group(groups.len()) {
+    let grouped = |s: &super::Substream| s.names_group(groups.len());
+    let conf = match conf.source.names_group(groups.len()) || conf.substream.as_ref().is_some_and(grouped) {
         false => conf.clone(),
-        true => Arc::new(PathConf { source: conf.source.expand(groups)?, ..(**conf).clone() }),
+        true => Arc::new(PathConf {
+            source: conf.source.expand(groups)?,
+            // Without one the path is still a path.
+            substream: conf.substream.as_ref().and_then(|s| s.expand(groups)),
+            ..(**conf).clone()
+        }),
     };
     Some(Match { conf_name: conf_name.to_owned(), conf })
 }

@@ -10,6 +10,7 @@
 //! | `env.rs` | `CAMGATE_…` and `MTX_…` |
 //! | `mediamtx.rs` | MediaMTX's keys that are still to come |
 //! | `source.rs` | what feeds a path, RTSP URLs |
+//! | `substream.rs` | the small picture of a path |
 //! | `groups.rs` | `$G1` in sources |
 //! | `matching.rs` | path names, and which entry a name belongs to |
 //! | `diff.rs`, `watch.rs` | what a reload changes, and when one is due |
@@ -27,6 +28,7 @@ mod mediamtx;
 mod problem;
 mod schema;
 mod source;
+mod substream;
 mod units;
 mod values;
 mod watch;
@@ -46,6 +48,7 @@ pub use load::{Loaded, RESERVED_VARIABLES, embedded, load, parse};
 pub use matching::{Match, Pattern, is_hls_name, valid_path_name};
 pub use problem::Problem;
 pub use source::{RtspUrl, Source};
+pub use substream::Substream;
 pub use units::{parse_duration, parse_size};
 pub use values::{PortRange, Size};
 pub use watch::{Watch, watch};
@@ -173,6 +176,8 @@ mapping! {
         "sourceOnDemandCloseAfter" => source_on_demand_close_after: Duration = Duration::from_secs(10);
         /// The most readers at once; 0 means any number.
         "maxReaders" => max_readers: usize = 0;
+        /// What the wall plays instead, because it is smaller (ours).
+        "substream" => substream: Option<Substream> = None;
         /// A template of the path's own instead of those in `pipelines/` (ours).
         "pipeline" => pipeline: Option<PathBuf> = None;
         extra {

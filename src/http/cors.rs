@@ -1,4 +1,4 @@
-//! Cross-origin rules of the WHEP routes (row 20): `webrtcAllowOrigins`.
+//! Cross-origin rules of the WHEP routes (row 20) and snapshots: `webrtcAllowOrigins`.
 //!
 //! Never with cookies: `Access-Control-Allow-Credentials` is not sent, so what a
 //! page of another site can do here is what it could do with a client of its own.
@@ -9,11 +9,11 @@ use actix_web::http::header::{
 };
 
 /// What a page of another origin may read of an answer.
-const EXPOSE: &str = "Location, ETag, Link, Accept-Patch, Accept-Post, Retry-After";
+const EXPOSE: &str = "Location, ETag, Link, Accept-Patch, Accept-Post, Retry-After, Age";
 /// The methods that the WHEP routes know.
 const METHODS: &str = "OPTIONS, GET, HEAD, POST, PATCH, DELETE";
 /// What a page of another origin may send.
-const HEADERS: &str = "Authorization, Content-Type, If-Match, ETag";
+const HEADERS: &str = "Authorization, Content-Type, If-Match, If-None-Match, ETag";
 
 /// Adds the cross-origin headers to an answer, an error included.
 pub fn apply(answer: &mut HeaderMap, origin: Option<&HeaderValue>, allowed: &[String], preflight: bool) {

@@ -5,9 +5,13 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
 
 use crate::config::Config;
 use crate::error::Result;
+use crate::media::snapshot::Width;
 use crate::path::status::PathStatus;
 
 /// A future on the heap, as a trait object's methods return it.
@@ -27,6 +31,12 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// One path; `NotFound` for a name that no configuration entry matches.
     fn status<'a>(&'a self, path: &'a str) -> Boxed<'a, Result<PathStatus>>;
+
+    /// The last picture of a path. Starts no camera and makes no path.
+    ///
+    /// Errors: 404 for an unknown path, and for one without a picture (yet); 503 when
+    /// the picture cannot be made.
+    fn snapshot<'a>(&'a self, look: Look<'a>) -> Boxed<'a, Result<Seen>>;
 
     /// Parses the offer (first: a malformed one starts no camera), joins the
     /// path, opens a session.
@@ -63,6 +73,30 @@ pub struct Hls<'a> {
 }
 
 pub use crate::hls::muxer::Answer as HlsAnswer;
+/// A request for a picture.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    /// The path's name, valid.
+    pub path: &'a str,
+    /// `None`: as large as it came.
+    pub width: Option<Width>,
+    /// Whether the client has the picture of this tag already (no quotes): then none
+    /// is made.
+    pub known: &'a (dyn Fn(&str) -> bool + Sync),
+}
+
+/// A path's last picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The entity tag, without quotes.
+    pub tag: String,
+    /// When its frame came from the camera.
+    pub taken: SystemTime,
+    /// How long ago that was.
+    pub age: Duration,
+    /// The JPEG; `None` when the client has it.
+    pub jpeg: Option<Bytes>,
+}
 
 /// A request for a session.
 #[derive(Debug, Clone, PartialEq, Eq)]

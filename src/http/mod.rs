@@ -10,6 +10,7 @@
 //! | `accept` | media types, encodings, entity tags (pure) |
 //! | `whep`, `cors` | the WHEP resources |
 //! | `hls` | playlists and what they name |
+//! | `snapshot` | the last picture of a path |
 //! | `page`, `assets` | wall, player, embedded files |
 //! | `reply` | the shape of errors |
 //! | `server` | listeners, workers, dispatch |
@@ -28,9 +29,10 @@ mod password;
 mod reply;
 mod route;
 mod server;
+mod snapshot;
 mod whep;
 
-pub use gateway::{Boxed, Gateway, Hls, HlsAnswer, Opened, Patch, Watch};
+pub use gateway::{Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Seen, Watch};
 pub use server::{Handle, bind, serve};
 
 #[cfg(test)]

@@ -6,10 +6,12 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TY
 use serde_json::json;
 
 use super::accept::{self, Wanted};
+use super::auth::Identity;
 use super::server::Asked;
 use super::{assets, reply};
 use crate::config::Action;
 use crate::error::{Error, Kind, Result};
+use crate::path::status::PathStatus;
 
 const METHODS: &str = "GET, HEAD";
 /// Scripts and styles only from our own files, so that a path's name or a
@@ -28,6 +30,7 @@ async fn wall_inner(asked: &Asked<'_>) -> Result<HttpResponse> {
     let mut all = asked.state.gateway.statuses().await;
     let there_are_any = !all.is_empty();
     all.retain(|path| identity.may(Action::Read, &path.name));
+    all.iter_mut().for_each(|path| hide_substream(path, &identity));
     // Nothing to see, and a password may help: ask for it. Without any path yet
     // the wall tells how to add one.
     let hidden = all.is_empty() && there_are_any;
@@ -52,13 +55,19 @@ pub async fn player(asked: &Asked<'_>, path: &str) -> HttpResponse {
 
 async fn player_inner(asked: &Asked<'_>, path: &str) -> Result<HttpResponse> {
     get_only(asked)?;
-    asked.require(Action::Read, path).await?;
-    let status = asked.state.gateway.status(path).await?;
+    let identity = asked.require(Action::Read, path).await?;
+    let mut status = asked.state.gateway.status(path).await?;
+    hide_substream(&mut status, &identity);
     if accept::wanted(asked.request.headers()) == Wanted::Json {
         return Ok(json_answer(&status));
     }
     // The player is made for iframes of other sites.
     html(asked, "player.html", "*")
+}
+
+/// Who may not read the small picture plays the large one.
+fn hide_substream(status: &mut PathStatus, identity: &Identity) {
+    status.substream.take_if(|sub| !identity.may(Action::Read, sub));
 }
 
 /// `GET /assets/{name}`.

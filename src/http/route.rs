@@ -15,7 +15,7 @@ use crate::config::{is_hls_name, valid_path_name};
 /// First segments that belong to routes of later versions.
 const RESERVED_FIRST: [&str; 5] = ["v3", "ptz", "whip", "metrics", "openapi.json"];
 /// Last segments that belong to routes of later versions.
-const RESERVED_LAST: [&str; 4] = ["whip", "inside", "publish", "snapshot.jpg"];
+const RESERVED_LAST: [&str; 3] = ["whip", "inside", "publish"];
 /// What is escaped in a Location: all but RFC 3986's unreserved characters.
 const LOCATION: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
@@ -28,6 +28,8 @@ pub enum Route {
     Asset(String),
     /// `/{path}` and `/{path}/`: the player of a path.
     Player(String),
+    /// `/{path}/snapshot.jpg`: the last picture of a path.
+    Snapshot(String),
     /// One of the WHEP forms.
     Whep(Whep),
     /// `/{path}/index.m3u8` and what it names.
@@ -165,6 +167,13 @@ pub fn route(raw: &str) -> Route {
         [path @ .., last] if !path.is_empty() && is_hls_name(last) => {
             return Route::Hls { path: path.join("/"), name: Some((*last).into()) };
         }
+        [rest @ .., "snapshot.jpg"] => {
+            let name = rest.join("/");
+            return match valid_path_name(&name) {
+                Ok(()) => Route::Snapshot(name),
+                Err(reason) => Route::Bad(reason),
+            };
+        }
         [.., last] if RESERVED_LAST.contains(last) => {
             return Route::Reserved(format!("a URL that ends in /{last} is reserved and does not exist yet"));
         }
@@ -221,6 +230,8 @@ mod tests {
             ("/a/b/hls-1_seg2.ts", Route::Hls { path: "a/b".into(), name: Some("hls-1_seg2.ts".into()) }),
             ("/a/b/hls-1", player("a/b/hls-1")),
             ("/a/b/seg.ts", player("a/b/seg.ts")),
+            ("/gate/snapshot.jpg", Route::Snapshot("gate".into())),
+            ("/site%2Fgate/snapshot%2Ejpg", Route::Snapshot("site/gate".into())),
         ] {
             assert_eq!(route(raw), want, "{raw}");
         }
@@ -239,7 +250,6 @@ mod tests {
             "/gate/whip/s",
             "/gate/inside",
             "/a/b/publish",
-            "/gate/snapshot.jpg",
             "/healthz/",
             "/readyz/x",
             "/assets",
@@ -274,6 +284,9 @@ mod tests {
             "/a%5cb",
             "/ä",
             "/a:b",
+            "/snapshot.jpg",
+            "/a//snapshot.jpg",
+            "/gate/inside/snapshot.jpg",
             "/a?b",
         ] {
             assert!(matches!(route(raw), Route::Bad(_)), "{raw}: {:?}", route(raw));

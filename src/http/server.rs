@@ -17,7 +17,7 @@ use super::client::Client;
 use super::gateway::Gateway;
 use super::limits::{Buckets, Rate, head_size};
 use super::route::{Route, route};
-use super::{credentials, hls, page, reply, whep};
+use super::{credentials, hls, page, reply, snapshot, whep};
 use crate::config::{Action, Config};
 use crate::error::{Error, Kind, Result};
 
@@ -193,8 +193,7 @@ async fn dispatch(asked: &Asked<'_>, payload: Payload) -> HttpResponse {
     let route = route(uri.path());
     // Neither the query nor a session's secret.
     let named = match &route {
-        Route::Player(path) => path.as_str(),
-        Route::Hls { path, .. } => path.as_str(),
+        Route::Player(path) | Route::Snapshot(path) | Route::Hls { path, .. } => path.as_str(),
         Route::Whep(_) => "(whep)",
         _ => "",
     };
@@ -204,6 +203,7 @@ async fn dispatch(asked: &Asked<'_>, payload: Payload) -> HttpResponse {
         Route::Wall => page::wall(asked).await,
         Route::Asset(name) => page::asset(asked, &name),
         Route::Player(path) => page::player(asked, &path).await,
+        Route::Snapshot(path) => snapshot::answer(asked, &path).await,
         Route::Whep(url) => whep::answer(asked, payload, url).await,
         Route::Hls { path, name } => hls::answer(asked, &path, name.as_deref()).await,
         Route::Health => health(true),

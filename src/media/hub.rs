@@ -21,6 +21,7 @@ use crate::media::codec::{Codec, Kind, Track};
 use crate::media::gop::{Cap, Gop, Unit};
 use crate::media::opus;
 use crate::media::rtp::{Frame, Span};
+use crate::media::snapshot::Still;
 use crate::media::timeline::Timeline;
 
 pub use subscription::Subscription;
@@ -123,6 +124,8 @@ struct Inner {
     tracks: Vec<Track>,
     video: Option<Lane>,
     audio: Option<Lane>,
+    /// The last key frame, which outlives its source.
+    still: Option<Arc<Still>>,
     readers: Vec<Reader>,
     next_id: u64,
 }
@@ -262,6 +265,17 @@ impl Hub {
     /// before there were two key frames.
     pub fn rhythm(&self) -> Option<(u32, u32)> {
         self.lock().video.as_ref().and_then(|l| l.longest_gop.zip(l.period))
+    }
+
+    /// The last key frame of the video, also of a source that is gone.
+    pub fn still(&self) -> Option<Arc<Still>> {
+        self.lock().still.clone()
+    }
+
+    /// Forgets the last key frame: it is another camera's, or nobody will ask any more.
+    pub fn forget_still(&self) {
+        // Freed after the lock is.
+        let _still = self.lock().still.take();
     }
 
     /// When the last unit of the track that has to flow (video where there is

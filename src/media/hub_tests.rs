@@ -152,3 +152,22 @@ fn sound_alone_is_ready_also_where_there_was_video_before() {
     let feed = begin(&hub, vec![track(Codec::Pcma)]);
     assert!(feed.publish(Kind::Audio, frame(true, 2)));
 }
+
+#[test]
+fn the_last_key_frame_outlives_its_source_and_not_its_path() {
+    let hub = Hub::new(Cap::default());
+    let feed = begin(&hub, vec![h264(), track(Codec::Pcma)]);
+    feed.publish(Kind::Audio, frame(true, 1));
+    feed.publish(Kind::Video, frame(false, 2));
+    assert!(hub.still().is_none());
+    feed.publish(Kind::Video, frame(true, 3));
+    let first = hub.still().unwrap();
+    feed.publish(Kind::Video, frame(false, 4));
+    hub.end();
+    assert!(!feed.publish(Kind::Video, frame(true, 5)), "a source that is over");
+    assert!(Arc::ptr_eq(&hub.still().unwrap(), &first));
+    begin(&hub, vec![h264()]).publish(Kind::Video, frame(true, 6));
+    assert!(!Arc::ptr_eq(&hub.still().unwrap(), &first));
+    hub.forget_still();
+    assert!(hub.still().is_none());
+}

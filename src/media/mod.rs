@@ -12,6 +12,7 @@ pub mod opus;
 pub mod pipeline;
 pub mod rtp;
 pub mod sdp;
+pub mod snapshot;
 pub mod source;
 pub mod template;
 pub mod timeline;

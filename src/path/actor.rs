@@ -180,6 +180,8 @@ impl Actor {
         if self.state.name() != StateName::Closed {
             self.close(CloseReason::PathRemoved).await;
         }
+        // Handles may outlive the path, and so would the picture.
+        self.hub.forget_still();
         tracing::debug!(path = %self.name, "path ended");
     }
 
@@ -216,6 +218,12 @@ impl Actor {
             }
             Request::Configure(conf, read_timeout) => {
                 let restart = spec(&self.name, &conf, read_timeout) != spec(&self.name, &self.conf, self.read_timeout);
+                if conf.source != self.conf.source {
+                    // Perhaps another camera: this one's picture must not be shown as its
+                    // own. The old source, which still runs, is cut off before.
+                    self.hub.end();
+                    self.hub.forget_still();
+                }
                 (self.conf, self.read_timeout) = (conf, read_timeout);
                 let policy = policy(&self.conf, self.read_timeout, self.dynamic);
                 self.step(Event::Policy { policy, restart }).await;

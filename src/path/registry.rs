@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result};
-use crate::media::codec::{Codec, Track};
+use crate::media::codec::{self, Codec, Track};
 use crate::media::hub::{CloseReason, Subscription};
+use crate::media::snapshot::Still;
 use crate::path::actor::{self, Handle};
 use crate::path::status::{PathStatus, StateName, TrackStatus};
 
@@ -121,7 +122,7 @@ impl Registry {
     pub async fn status(&self, name: &str) -> Result<PathStatus> {
         let entry = self.lock().get(name).filter(|e| e.handle.alive()).cloned();
         if let Some(entry) = entry {
-            return Ok(describe(name, &entry, self.config().hls));
+            return Ok(describe(&self.config(), name, &entry));
         }
         let config = self.config();
         let found = config.find(name).ok_or_else(|| unknown(name))?;
@@ -135,16 +136,30 @@ impl Registry {
             on_demand: found.conf.source_on_demand,
             hls: config.hls,
             readers: 0,
+            substream: substream(&config, name, &found.conf),
             tracks: Vec::new(),
         })
+    }
+
+    /// The last key frame of a path, also of one that does not run now. Starts no
+    /// source and makes no path.
+    ///
+    /// Errors: 404 for a name that no entry matches, and where there is no picture.
+    pub fn still(&self, name: &str) -> Result<Arc<Still>> {
+        let entry = self.lock().get(name).filter(|e| e.handle.alive()).cloned();
+        let Some(entry) = entry else {
+            self.config().find(name).ok_or_else(|| unknown(name))?;
+            return Err(no_picture(name, &[]));
+        };
+        entry.handle.hub.still().ok_or_else(|| no_picture(name, &entry.handle.hub.tracks()))
     }
 
     /// Every path that is configured by name or running, by name.
     pub async fn statuses(&self) -> Vec<PathStatus> {
         let entries: BTreeMap<String, Entry> =
             self.lock().iter().filter(|(_, e)| e.handle.alive()).map(|(n, e)| (n.clone(), e.clone())).collect();
-        let hls = self.config().hls;
-        entries.iter().map(|(name, entry)| describe(name, entry, hls)).collect()
+        let config = self.config();
+        entries.iter().map(|(name, entry)| describe(&config, name, entry)).collect()
     }
 
     /// Takes a new configuration: touches only what changed. Returns what changed.
@@ -195,7 +210,20 @@ fn unknown(name: &str) -> Error {
     Error::new(Kind::NotFound, format!("path \"{name}\" is not configured")).retry_after(2)
 }
 
-fn describe(name: &str, entry: &Entry, hls: bool) -> PathStatus {
+/// Why there is no picture of a path.
+fn no_picture(name: &str, tracks: &[Track]) -> Error {
+    let video: Vec<&Codec> = tracks.iter().map(|t| &t.codec).filter(|c| c.kind() == codec::Kind::Video).collect();
+    let why = match video.as_slice() {
+        [] if !tracks.is_empty() => "it sends no video, only audio".to_owned(),
+        [codec, ..] if !video.iter().any(|c| c.playable()) => {
+            format!("its video is {}, of which camgate makes none", codec.label())
+        }
+        _ => "no key frame has come from its source yet".to_owned(),
+    };
+    Error::new(Kind::NotFound, format!("there is no picture of path \"{name}\": {why}"))
+}
+
+fn describe(config: &Config, name: &str, entry: &Entry) -> PathStatus {
     let snapshot = entry.handle.snapshot.borrow().clone();
     let tracks = entry.handle.hub.tracks();
     let readers = *entry.handle.hub.readers().borrow();
@@ -206,10 +234,18 @@ fn describe(name: &str, entry: &Entry, hls: bool) -> PathStatus {
         reason: snapshot.reason,
         since: rfc3339(snapshot.since),
         on_demand: snapshot.conf.source_on_demand,
-        hls,
+        hls: config.hls,
         readers,
+        substream: substream(config, name, &snapshot.conf),
         tracks: tracks.iter().map(track_status).collect(),
     }
+}
+
+/// The path that is the substream of this one. A pattern's may name one that is not
+/// there: then there is none.
+fn substream(config: &Config, name: &str, conf: &config::PathConf) -> Option<String> {
+    let sub = conf.substream.as_ref()?.path_name(name);
+    (sub != name && config.find(&sub).is_some()).then_some(sub)
 }
 
 /// A track in the words of page and API.

@@ -67,6 +67,8 @@ pub struct PathStatus {
     pub hls: bool,
     /// How many readers it has now.
     pub readers: usize,
+    /// The path that is to be played instead where a small picture does, as on the wall.
+    pub substream: Option<String>,
     /// What the source sends.
     pub tracks: Vec<TrackStatus>,
 }

@@ -2,6 +2,7 @@
 
 mod page;
 mod session;
+mod snapshot;
 mod socket;
 mod whep;
 
@@ -9,13 +10,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
 use actix_web::App;
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
 use actix_web::test::{TestRequest, call_service, init_service};
 
-use super::gateway::{Boxed, Gateway, Hls, HlsAnswer, Opened, Patch, Watch};
+use super::gateway::{Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Seen, Watch};
 use super::server;
 use crate::config::{Action, Config, Permission, User};
 use crate::error::{Error, Kind, Result};
@@ -85,6 +87,7 @@ fn status(name: &str) -> PathStatus {
         on_demand: false,
         hls: true,
         readers: 0,
+        substream: (name == "gate").then(|| "site/yard".into()),
         tracks: vec![],
     }
 }
@@ -108,6 +111,21 @@ impl Gateway for Fake {
                 return Ok(status(path));
             }
             Err(Error::new(Kind::NotFound, format!("there is no path \"{path}\" <here>")))
+        })
+    }
+
+    fn snapshot<'a>(&'a self, look: Look<'a>) -> Boxed<'a, Result<Seen>> {
+        Box::pin(async move {
+            let width = look.width.map_or(0, |w| w.pixels());
+            match look.path {
+                "gate" => {}
+                "broken" => return Err(Error::new(Kind::Unavailable, "no picture can be made").retry_after(2)),
+                _ => return Err(Error::new(Kind::NotFound, "there is no picture of this path")),
+            }
+            let tag = format!("t-{width}");
+            let jpeg = (!(look.known)(&tag)).then(|| format!("JPEG {width}").into());
+            let taken = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+            Ok(Seen { tag, taken, age: Duration::from_millis(7_900), jpeg })
         })
     }
 

@@ -119,6 +119,18 @@ async fn a_page_needs_read() {
 }
 
 #[actix_web::test]
+async fn a_substream_is_shown_to_whoever_may_read_it() {
+    for (headers, want) in [(vec![JSON], serde_json::Value::Null), (vec![JSON, BOB], "site/yard".into())] {
+        let one = ask(&partly(), "GET", "/gate", &headers, "").await;
+        let json: serde_json::Value = serde_json::from_str(&one.body).unwrap();
+        assert_eq!(json["substream"], want);
+        let all = ask(&partly(), "GET", "/", &headers, "").await;
+        let json: serde_json::Value = serde_json::from_str(&all.body).unwrap();
+        assert_eq!(json["items"][0]["substream"], want);
+    }
+}
+
+#[actix_web::test]
 async fn an_unknown_path_is_404_as_a_page_for_browsers_and_json_for_others() {
     let fake = Fake::new(|_| {});
     let a = ask(&fake, "GET", "/unknown", &[BROWSER], "").await;

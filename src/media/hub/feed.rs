@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::{AccessUnit, Feed};
 use crate::media::codec::{Kind, Track};
 use crate::media::rtp::Frame;
+use crate::media::snapshot::Still;
 
 impl Feed {
     /// Publishes a frame of a track. Called on the source's streaming thread.
@@ -21,9 +22,10 @@ impl Feed {
         }
         let has_video = inner.video.as_ref().is_some_and(|l| l.present);
         let Some(lane) = inner.lane_mut(kind).as_mut() else { return false };
+        let key = frame.key;
         let unit = Arc::new(AccessUnit {
             kind,
-            key: frame.key,
+            key,
             timestamp: lane.timestamp(&frame),
             pts_ns: frame.pts_ns,
             arrived: now,
@@ -33,6 +35,7 @@ impl Feed {
         });
         lane.last = Some(now);
         lane.count_gop(unit.key, unit.timestamp);
+        let still = (key && kind == Kind::Video).then(|| Still::new(lane.codec.clone(), unit.clone()));
         let ready = match &mut lane.gop {
             Some(gop) => {
                 gop.push(unit.clone());
@@ -40,6 +43,8 @@ impl Feed {
             }
             None => !has_video,
         };
+        // What it replaces is freed after the lock is.
+        let _old = still.and_then(|still| inner.still.replace(still));
         let mut dropped = 0;
         for r in &mut inner.readers {
             dropped += r.offer(&unit);
