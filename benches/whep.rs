@@ -3,7 +3,8 @@
 //! The real binary, a camera double that replays encoded frames (so that the
 //! machine's time goes to camgate), and viewers that authenticate and decrypt
 //! every packet (str0m). Prints a table; asserts nothing about time.
-//! `JOINS=2000 cargo bench --bench whep` for the long run of joins and leaves.
+//! `JOINS=2000 cargo bench --bench whep` for the long run of joins and leaves,
+//! `BENCH=hold MINUTES=10` for a crowd that stays while others come and go.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -27,7 +28,7 @@ fn main() {
     }
     runtime.block_on(async {
         println!("| what | figure |\n|---|---|");
-        // BENCH=joins|latency|crowd|growth measures one of them.
+        // BENCH=joins|latency|crowd|growth|hold measures one of them.
         let only = std::env::var("BENCH").ok();
         let wanted = |name: &str| only.as_deref().is_none_or(|o| o == name);
         for gop_s in [1, 10].into_iter().filter(|_| wanted("joins")) {
@@ -40,9 +41,16 @@ fn main() {
             crowd(viewers).await;
         }
         if wanted("growth") {
-            growth(std::env::var("JOINS").ok().and_then(|n| n.parse().ok()).unwrap_or(200)).await;
+            growth(number("JOINS").unwrap_or(200)).await;
+        }
+        if let (Some(minutes), true) = (number("MINUTES"), only.as_deref() == Some("hold")) {
+            hold(minutes).await;
         }
     });
+}
+
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok().and_then(|n| n.parse().ok())
 }
 
 fn row(what: impl std::fmt::Display, figure: impl std::fmt::Display) {
@@ -182,6 +190,34 @@ async fn growth(count: usize) {
         let _ = viewer.leave().await;
     }
     row(format!("{count} joins and leaves"), marks.join("; "));
+}
+
+/// Twenty viewers stay, one more comes and goes: threads, descriptors and memory by the minute.
+async fn hold(minutes: usize) {
+    let camera = camera(2);
+    let gateway = running(&camera).await;
+    let mut viewers = Vec::new();
+    for _ in 0..20 {
+        viewers.push(join(&gateway).await);
+    }
+    let mut marks = Vec::new();
+    for minute in 0..=minutes {
+        settle(&gateway).await;
+        let u = gateway.usage();
+        marks.push(format!("{minute}: {} threads, {} fds, {:.1} MB", u.threads, u.fds, u.rss_kb as f64 / 1_024.0));
+        let start = Instant::now();
+        while minute < minutes && start.elapsed() < Duration::from_secs(55) {
+            let viewer = join(&gateway).await;
+            until_true(SOON, "a key frame", || viewer.with(|l| l.first_key_time().is_some())).await;
+            let _ = viewer.leave().await;
+        }
+    }
+    let (packets, lost) = viewers
+        .iter()
+        .map(|v| v.with(|l| (l.video.packets, l.video.lost + l.video.missing())))
+        .fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    row(format!("20 viewers for {minutes} min beside joins and leaves"), marks.join("; "));
+    row("their packets", format!("{packets}, {lost} lost"));
 }
 
 /// Waits until teardown has released its threads.

@@ -5,9 +5,10 @@
 //! | room | what lives there | may use |
 //! |---|---|---|
 //! | `main.rs` | the command line | everything |
-//! | [`http`] | routes, rights, limits, the page | `path`, `webrtc`, `media`, `config` |
-//! | [`path`] | one actor per path, its pure state machine, the registry | `webrtc`, `media`, `config` |
+//! | [`http`] | routes, rights, limits, the page | `path`, `webrtc`, `hls`, `media`, `config` |
+//! | [`path`] | one actor per path, its pure state machine, the registry | `webrtc`, `hls`, `media`, `config` |
 //! | [`webrtc`] | offers and answers (pure), sessions, engines | `media`, `config` |
+//! | [`hls`] | playlists and fragments (pure), a muxer per path | `media`, `config` |
 //! | [`media`] | templates, source pipelines, the Hub | `config` |
 //! | [`config`] | the YAML, the environment, the diff of a reload | – |
 //! | [`error`], [`redact`] | one error type, one redactor | – |
@@ -19,6 +20,7 @@
 
 pub mod config;
 pub mod error;
+pub mod hls;
 pub mod http;
 pub mod media;
 pub mod path;

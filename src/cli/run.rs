@@ -8,9 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use camgate::config::{self, Config, LogLevel};
+use camgate::config::{self, Config, HlsVariant, LogLevel};
 use camgate::error::{Error, Kind, Result};
-use camgate::http::{self, Boxed, Gateway, Opened, Patch, Watch};
+use camgate::hls::muxer;
+use camgate::hls::muxers::Muxers;
+use camgate::hls::playlist::Variant;
+use camgate::http::{self, Boxed, Gateway, Hls, HlsAnswer, Opened, Patch, Watch};
 use camgate::path::registry::Registry;
 use camgate::path::status::PathStatus;
 use camgate::webrtc::ice::{self, Ice};
@@ -95,7 +98,16 @@ fn init_log(config: &Config) -> Levels {
 struct Inside {
     registry: Registry,
     sessions: Sessions,
+    muxers: Muxers,
     ready: AtomicBool,
+}
+
+impl Inside {
+    /// The Hub knows a muxer as one reader: its own readers count instead.
+    fn count(&self, status: &mut PathStatus) {
+        let (readers, muxer) = self.muxers.readers(&status.name);
+        status.readers = status.readers.saturating_sub(usize::from(muxer)) + readers;
+    }
 }
 
 impl Gateway for Inside {
@@ -108,11 +120,19 @@ impl Gateway for Inside {
     }
 
     fn statuses(&self) -> Boxed<'_, Vec<PathStatus>> {
-        Box::pin(self.registry.statuses())
+        Box::pin(async {
+            let mut all = self.registry.statuses().await;
+            all.iter_mut().for_each(|s| self.count(s));
+            all
+        })
     }
 
     fn status<'a>(&'a self, path: &'a str) -> Boxed<'a, Result<PathStatus>> {
-        Box::pin(self.registry.status(path))
+        Box::pin(async move {
+            let mut status = self.registry.status(path).await?;
+            self.count(&mut status);
+            Ok(status)
+        })
     }
 
     fn watch(&self, request: Watch) -> Boxed<'_, Result<Opened>> {
@@ -134,6 +154,28 @@ impl Gateway for Inside {
         })
     }
 
+    fn hls<'a>(&'a self, request: Hls<'a>) -> Boxed<'a, Result<HlsAnswer>> {
+        Box::pin(async move {
+            let settings = hls_settings(&self.config());
+            let muxer = match self.muxers.get(request.path, &settings) {
+                Some(muxer) => muxer,
+                // What a muxer that has ended named is gone with it.
+                None if request.name.is_some() => {
+                    return Err(Error::new(Kind::NotFound, "there is no such segment (any more)"));
+                }
+                None if !self.ready() => {
+                    return Err(Error::new(Kind::Unavailable, "camgate is shutting down").retry_after(2));
+                }
+                None => {
+                    let subscription = self.registry.join(request.path).await?;
+                    self.muxers.start(request.path, settings, subscription)
+                }
+            };
+            let Hls { name, query, suffix, reader, .. } = request;
+            muxer.answer(muxer::Asked { name, query, suffix, reader }).await
+        })
+    }
+
     fn patch<'a>(&'a self, patch: Patch<'a>) -> Boxed<'a, Result<()>> {
         Box::pin(self.sessions.patch(patch.secret, patch.path, patch.if_match, patch.body))
     }
@@ -148,6 +190,22 @@ impl Gateway for Inside {
     }
 }
 
+/// What the configuration says of HLS, in the muxers' words.
+fn hls_settings(config: &Config) -> muxer::Settings {
+    muxer::Settings {
+        variant: match config.hls_variant {
+            HlsVariant::Mpegts => Variant::Mpegts,
+            HlsVariant::Fmp4 => Variant::Fmp4,
+            HlsVariant::LowLatency => Variant::LowLatency,
+        },
+        segments: config.hls_segment_count,
+        segment: config.hls_segment_duration,
+        part: config.hls_part_duration,
+        max_bytes: config.hls_segment_max_size.0,
+        close_after: (!config.hls_always_remux).then_some(config.hls_muxer_close_after),
+    }
+}
+
 async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> anyhow::Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let engine = Arc::new(WebrtcBin::new()?);
@@ -158,7 +216,7 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     ice.warm(&config);
     let registry = Registry::start(config.clone());
     let sessions = Sessions::new(engine, ice.clone(), registry.config_changes());
-    let inside = Arc::new(Inside { registry, sessions, ready: AtomicBool::new(true) });
+    let inside = Arc::new(Inside { registry, sessions, muxers: Muxers::new(), ready: AtomicBool::new(true) });
     let mut server = http::serve(listeners, inside.clone())?;
     announce(&server);
     let mut watch = file.as_deref().map(config::watch);

@@ -61,10 +61,18 @@ pub fn valid_path_name(name: &str) -> Result<(), String> {
             _ => last = segment,
         }
     }
+    if is_hls_name(last) {
+        return Err("A path name must not end like a segment of HLS (hls-….mp4).".into());
+    }
     if RESERVED_LAST.contains(&last) {
         return Err(format!("A path name must not end with {last:?}, which has a meaning of its own."));
     }
     Ok(())
+}
+
+/// Whether the last segment of a URL is what an HLS playlist of ours names.
+pub fn is_hls_name(segment: &str) -> bool {
+    segment.starts_with("hls-") && [".m3u8", ".mp4", ".ts"].iter().any(|end| segment.ends_with(end))
 }
 
 /// Compiles a regular expression of the operator's. Names are ASCII and so are

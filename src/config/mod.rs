@@ -43,7 +43,7 @@ use ipnet::IpNet;
 pub use auth::{Action, Permission, User};
 pub use diff::{Diff, diff};
 pub use load::{Loaded, RESERVED_VARIABLES, embedded, load, parse};
-pub use matching::{Match, Pattern, valid_path_name};
+pub use matching::{Match, Pattern, is_hls_name, valid_path_name};
 pub use problem::Problem;
 pub use source::{RtspUrl, Source};
 pub use units::{parse_duration, parse_size};
@@ -83,6 +83,18 @@ words! {
     }
 }
 
+words! {
+    /// How HLS carries the media.
+    pub enum HlsVariant {
+        /// MPEG-TS segments.
+        Mpegts = "mpegts",
+        /// Fragmented MP4 segments.
+        Fmp4 = "fmp4",
+        /// Fragmented MP4 in parts, a second behind live.
+        LowLatency = "lowLatency",
+    }
+}
+
 mapping! {
     /// The whole configuration, checked. All of a process's rooms share one by `Arc`.
     pub struct Config {
@@ -112,6 +124,24 @@ mapping! {
         "webrtcAllowOrigins" => webrtc_allow_origins: Vec<String> = vec!["*".to_owned()], no_empty;
         /// Proxies whose `X-Forwarded-For` is believed.
         "webrtcTrustedProxies" => webrtc_trusted_proxies: Vec<IpNet> = Vec::new();
+        /// Whether paths can be read over HLS.
+        "hls" => hls: bool = true;
+        /// How HLS carries the media.
+        "hlsVariant" => hls_variant: HlsVariant = HlsVariant::LowLatency;
+        /// Whether muxers run for every path that is live, asked for or not.
+        "hlsAlwaysRemux" => hls_always_remux: bool = false;
+        /// Segments in a playlist.
+        "hlsSegmentCount" => hls_segment_count: usize = 7, at_least_one;
+        /// A segment ends at the first key frame after so long.
+        "hlsSegmentDuration" => hls_segment_duration: Duration = Duration::from_secs(1), positive;
+        /// How long a part is, rounded up to whole frames.
+        "hlsPartDuration" => hls_part_duration: Duration = Duration::from_millis(200), positive;
+        /// The most bytes of a segment.
+        "hlsSegmentMaxSize" => hls_segment_max_size: Size = Size(50 << 20), size_at_least_1k;
+        /// How long a muxer outlives its last reader.
+        "hlsMuxerCloseAfter" => hls_muxer_close_after: Duration = Duration::from_secs(60), positive;
+        /// Origins that other sites' pages may have; `*`, also within one.
+        "hlsAllowOrigins" => hls_allow_origins: Vec<String> = vec!["*".to_owned()], no_empty;
         /// Who may what.
         "authInternalUsers" => auth_internal_users: Vec<User> = auth::default_users();
         /// Bounds on what clients may ask for (ours).

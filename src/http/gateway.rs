@@ -38,10 +38,31 @@ pub trait Gateway: Send + Sync + 'static {
     /// Ends a session; `NotFound` when it is unknown or gone.
     fn delete<'a>(&'a self, path: &'a str, secret: &'a str) -> Boxed<'a, Result<()>>;
 
+    /// Answers a request for a playlist or for media; the first one of a path starts
+    /// its muxer. Holds what asks for what is still to come.
+    fn hls<'a>(&'a self, request: Hls<'a>) -> Boxed<'a, Result<HlsAnswer>>;
+
     /// The values of the `Link` headers that announce ICE servers, with
     /// time-limited credentials made out to `user` where configured.
     fn ice_links(&self, user: &str) -> Vec<String>;
 }
+
+/// A request of HLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hls<'a> {
+    /// The path's name, valid.
+    pub path: &'a str,
+    /// What is asked for below it; none for `index.m3u8`.
+    pub name: Option<&'a str>,
+    /// The query as it came.
+    pub query: &'a str,
+    /// What goes behind every URI, percent-encoded.
+    pub suffix: &'a str,
+    /// Tells readers apart.
+    pub reader: &'a str,
+}
+
+pub use crate::hls::muxer::Answer as HlsAnswer;
 
 /// A request for a session.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 //! | `limits` | requests per address, sizes, times |
 //! | `accept` | media types, encodings, entity tags (pure) |
 //! | `whep`, `cors` | the WHEP resources |
+//! | `hls` | playlists and what they name |
 //! | `page`, `assets` | wall, player, embedded files |
 //! | `reply` | the shape of errors |
 //! | `server` | listeners, workers, dispatch |
@@ -20,6 +21,7 @@ mod client;
 mod cors;
 mod credentials;
 mod gateway;
+mod hls;
 mod limits;
 mod page;
 mod password;
@@ -28,7 +30,7 @@ mod route;
 mod server;
 mod whep;
 
-pub use gateway::{Boxed, Gateway, Opened, Patch, Watch};
+pub use gateway::{Boxed, Gateway, Hls, HlsAnswer, Opened, Patch, Watch};
 pub use server::{Handle, bind, serve};
 
 #[cfg(test)]

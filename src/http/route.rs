@@ -10,12 +10,12 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::config::valid_path_name;
+use crate::config::{is_hls_name, valid_path_name};
 
 /// First segments that belong to routes of later versions.
 const RESERVED_FIRST: [&str; 5] = ["v3", "ptz", "whip", "metrics", "openapi.json"];
 /// Last segments that belong to routes of later versions.
-const RESERVED_LAST: [&str; 5] = ["whip", "inside", "publish", "snapshot.jpg", "index.m3u8"];
+const RESERVED_LAST: [&str; 4] = ["whip", "inside", "publish", "snapshot.jpg"];
 /// What is escaped in a Location: all but RFC 3986's unreserved characters.
 const LOCATION: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
@@ -30,6 +30,13 @@ pub enum Route {
     Player(String),
     /// One of the WHEP forms.
     Whep(Whep),
+    /// `/{path}/index.m3u8` and what it names.
+    Hls {
+        /// The path's name, not checked yet.
+        path: String,
+        /// What is asked for; none for `index.m3u8`.
+        name: Option<String>,
+    },
     /// `/healthz`.
     Health,
     /// `/readyz`.
@@ -154,6 +161,10 @@ pub fn route(raw: &str) -> Route {
         [_, .., "whip", _] => {
             return Route::Reserved("WHIP is reserved and does not exist yet".into());
         }
+        [path @ .., "index.m3u8"] => return Route::Hls { path: path.join("/"), name: None },
+        [path @ .., last] if !path.is_empty() && is_hls_name(last) => {
+            return Route::Hls { path: path.join("/"), name: Some((*last).into()) };
+        }
         [.., last] if RESERVED_LAST.contains(last) => {
             return Route::Reserved(format!("a URL that ends in /{last} is reserved and does not exist yet"));
         }
@@ -206,6 +217,10 @@ mod tests {
             ("/g%61te", player("gate")),
             ("/~a_b.c-d", player("~a_b.c-d")),
             ("/healthy", player("healthy")),
+            ("/gate/index.m3u8", Route::Hls { path: "gate".into(), name: None }),
+            ("/a/b/hls-1_seg2.ts", Route::Hls { path: "a/b".into(), name: Some("hls-1_seg2.ts".into()) }),
+            ("/a/b/hls-1", player("a/b/hls-1")),
+            ("/a/b/seg.ts", player("a/b/seg.ts")),
         ] {
             assert_eq!(route(raw), want, "{raw}");
         }
@@ -224,7 +239,6 @@ mod tests {
             "/gate/whip/s",
             "/gate/inside",
             "/a/b/publish",
-            "/gate/index.m3u8",
             "/gate/snapshot.jpg",
             "/healthz/",
             "/readyz/x",

@@ -17,7 +17,7 @@ use super::client::Client;
 use super::gateway::Gateway;
 use super::limits::{Buckets, Rate, head_size};
 use super::route::{Route, route};
-use super::{credentials, page, reply, whep};
+use super::{credentials, hls, page, reply, whep};
 use crate::config::{Action, Config};
 use crate::error::{Error, Kind, Result};
 
@@ -194,6 +194,7 @@ async fn dispatch(asked: &Asked<'_>, payload: Payload) -> HttpResponse {
     // Neither the query nor a session's secret.
     let named = match &route {
         Route::Player(path) => path.as_str(),
+        Route::Hls { path, .. } => path.as_str(),
         Route::Whep(_) => "(whep)",
         _ => "",
     };
@@ -204,6 +205,7 @@ async fn dispatch(asked: &Asked<'_>, payload: Payload) -> HttpResponse {
         Route::Asset(name) => page::asset(asked, &name),
         Route::Player(path) => page::player(asked, &path).await,
         Route::Whep(url) => whep::answer(asked, payload, url).await,
+        Route::Hls { path, name } => hls::answer(asked, &path, name.as_deref()).await,
         Route::Health => health(true),
         Route::Ready => health(asked.state.gateway.ready()),
         Route::Reserved(text) => page::failure(asked, &Error::new(Kind::NotFound, text)),

@@ -13,7 +13,7 @@ mod subscription;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
@@ -42,6 +42,9 @@ pub struct AccessUnit {
     pub pts_ns: u64,
     /// When the Hub got it.
     pub arrived: Instant,
+    /// Which source it came from: another number is another source, or the same one
+    /// once more.
+    pub epoch: u64,
     data: Vec<u8>,
     packets: Vec<Span>,
 }
@@ -53,7 +56,7 @@ impl AccessUnit {
     }
 
     /// The payloads in order, each with whether it is the last one of the frame.
-    pub fn payloads(&self) -> impl Iterator<Item = (&[u8], bool)> {
+    pub fn payloads(&self) -> impl Iterator<Item = (&[u8], bool)> + Clone {
         let last = self.packets.len().saturating_sub(1);
         self.packets.iter().enumerate().map(move |(i, s)| {
             let start = s.start as usize;
@@ -134,6 +137,10 @@ struct Lane {
     present: bool,
     /// The last unit that went out.
     last: Option<Instant>,
+    /// When the last key frame was captured, and the longest time from one to the next
+    /// since the source began, ns.
+    last_key: Option<u64>,
+    longest_gop: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -198,6 +205,7 @@ impl Hub {
                     l.codec = codec;
                     l.present = true;
                     l.timeline.begin();
+                    (l.last_key, l.longest_gop) = (None, None);
                     if let Some(g) = &mut l.gop {
                         g.clear();
                     }
@@ -244,6 +252,12 @@ impl Hub {
     /// What the source sends, playable or not.
     pub fn tracks(&self) -> Vec<Track> {
         self.lock().tracks.clone()
+    }
+
+    /// The longest time between two key frames since the source began; none before
+    /// there were two.
+    pub fn longest_gop(&self) -> Option<Duration> {
+        self.lock().video.as_ref().and_then(|l| l.longest_gop).map(Duration::from_nanos)
     }
 
     /// When the last unit of the track that has to flow (video where there is
@@ -297,6 +311,8 @@ impl Lane {
             codec,
             present: true,
             last: None,
+            last_key: None,
+            longest_gop: None,
         }
     }
 

@@ -121,7 +121,7 @@ impl Registry {
     pub async fn status(&self, name: &str) -> Result<PathStatus> {
         let entry = self.lock().get(name).filter(|e| e.handle.alive()).cloned();
         if let Some(entry) = entry {
-            return Ok(describe(name, &entry));
+            return Ok(describe(name, &entry, self.config().hls));
         }
         let config = self.config();
         let found = config.find(name).ok_or_else(|| unknown(name))?;
@@ -133,6 +133,7 @@ impl Registry {
             reason: publisher.then(|| "waits for a publisher".into()),
             since: rfc3339(SystemTime::now()),
             on_demand: found.conf.source_on_demand,
+            hls: config.hls,
             readers: 0,
             tracks: Vec::new(),
         })
@@ -142,7 +143,8 @@ impl Registry {
     pub async fn statuses(&self) -> Vec<PathStatus> {
         let entries: BTreeMap<String, Entry> =
             self.lock().iter().filter(|(_, e)| e.handle.alive()).map(|(n, e)| (n.clone(), e.clone())).collect();
-        entries.iter().map(|(name, entry)| describe(name, entry)).collect()
+        let hls = self.config().hls;
+        entries.iter().map(|(name, entry)| describe(name, entry, hls)).collect()
     }
 
     /// Takes a new configuration: touches only what changed. Returns what changed.
@@ -193,7 +195,7 @@ fn unknown(name: &str) -> Error {
     Error::new(Kind::NotFound, format!("path \"{name}\" is not configured")).retry_after(2)
 }
 
-fn describe(name: &str, entry: &Entry) -> PathStatus {
+fn describe(name: &str, entry: &Entry, hls: bool) -> PathStatus {
     let snapshot = entry.handle.snapshot.borrow().clone();
     let tracks = entry.handle.hub.tracks();
     let readers = *entry.handle.hub.readers().borrow();
@@ -204,6 +206,7 @@ fn describe(name: &str, entry: &Entry) -> PathStatus {
         reason: snapshot.reason,
         since: rfc3339(snapshot.since),
         on_demand: snapshot.conf.source_on_demand,
+        hls,
         readers,
         tracks: tracks.iter().map(track_status).collect(),
     }
@@ -220,6 +223,7 @@ pub fn track_status(track: &Track) -> TrackStatus {
         height: track.height,
         fps: track.fps,
         playable,
+        hls: matches!(track.codec, Codec::H264 { .. } | Codec::H265 { .. } | Codec::Opus { .. }),
         note: (!playable).then(|| "not playable over WebRTC yet".into()),
     }
 }

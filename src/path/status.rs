@@ -41,6 +41,8 @@ pub struct TrackStatus {
     pub fps: Option<f64>,
     /// Whether a WebRTC viewer can get it.
     pub playable: bool,
+    /// Whether HLS carries it.
+    pub hls: bool,
     /// Why not, or what to know: `not playable over WebRTC yet`.
     pub note: Option<String>,
 }
@@ -61,6 +63,8 @@ pub struct PathStatus {
     pub since: String,
     /// Whether the source runs only while somebody watches.
     pub on_demand: bool,
+    /// Whether it can be read over HLS.
+    pub hls: bool,
     /// How many readers it has now.
     pub readers: usize,
     /// What the source sends.

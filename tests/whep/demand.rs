@@ -71,7 +71,8 @@ async fn a_silent_camera_is_504_after_the_start_timeout() {
 
 #[tokio::test]
 async fn what_waiting_cannot_mend_is_told_at_once() {
-    for (fault, want) in [(Fault::Describe(404), 404), (Fault::WrongPassword, 502)] {
+    // A refused password is remembered while nobody asks, so that nobody tries it again.
+    for (fault, want, rest) in [(Fault::Describe(404), 404, "idle"), (Fault::WrongPassword, 502, "refused")] {
         let camera = Camera::builder().misbehave(fault.clone()).start();
         let gateway = on_demand(&camera, "300s");
         let reply = post(gateway.url(), "gate", &offer(&Options::default())).await;
@@ -79,7 +80,7 @@ async fn what_waiting_cannot_mend_is_told_at_once() {
         reply.error();
         // Who was turned away wants nothing any more: the camera has its peace.
         super::support::until(SOON, "rest", || async {
-            (status(gateway.url(), "gate").await["state"] == "idle").then_some(())
+            (status(gateway.url(), "gate").await["state"] == rest).then_some(())
         })
         .await;
         until_true(SOON, "the end of the connection", || camera.open_connections() == 0).await;

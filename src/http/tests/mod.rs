@@ -15,7 +15,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
 use actix_web::test::{TestRequest, call_service, init_service};
 
-use super::gateway::{Boxed, Gateway, Opened, Patch, Watch};
+use super::gateway::{Boxed, Gateway, Hls, HlsAnswer, Opened, Patch, Watch};
 use super::server;
 use crate::config::{Action, Config, Permission, User};
 use crate::error::{Error, Kind, Result};
@@ -83,6 +83,7 @@ fn status(name: &str) -> PathStatus {
         reason: None,
         since: "2026-11-23T10:00:00Z".into(),
         on_demand: false,
+        hls: true,
         readers: 0,
         tracks: vec![],
     }
@@ -158,6 +159,22 @@ impl Gateway for Fake {
             self.known(secret, path)?;
             self.sessions.lock().unwrap().remove(secret);
             Ok(())
+        })
+    }
+
+    fn hls<'a>(&'a self, request: Hls<'a>) -> Boxed<'a, Result<HlsAnswer>> {
+        Box::pin(async move {
+            if !self.names.contains(&request.path) {
+                return Err(Error::new(Kind::NotFound, "there is no such path"));
+            }
+            Ok(match request.name {
+                None => HlsAnswer::Playlist(format!("#EXTM3U\nhls-1.m3u8?{}\n", request.suffix)),
+                Some(_) => HlsAnswer::Media {
+                    mime: "video/mp4",
+                    pieces: vec!["one".into(), "two".into()],
+                    max_age: std::time::Duration::from_secs(60),
+                },
+            })
         })
     }
 

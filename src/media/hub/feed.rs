@@ -27,10 +27,17 @@ impl Feed {
             timestamp: lane.timestamp(&frame),
             pts_ns: frame.pts_ns,
             arrived: now,
+            epoch: self.epoch,
             data: frame.data,
             packets: frame.packets,
         });
         lane.last = Some(now);
+        if unit.key && kind == Kind::Video {
+            if let Some(last) = lane.last_key.replace(unit.pts_ns) {
+                let gop = unit.pts_ns.saturating_sub(last);
+                lane.longest_gop = Some(lane.longest_gop.map_or(gop, |g| g.max(gop)));
+            }
+        }
         let ready = match &mut lane.gop {
             Some(gop) => {
                 gop.push(unit.clone());

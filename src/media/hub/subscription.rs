@@ -25,6 +25,12 @@ impl Subscription {
         &self.tracks
     }
 
+    /// The longest time between two key frames since the source began; none before
+    /// there were two.
+    pub fn longest_gop(&self) -> Option<std::time::Duration> {
+        self.hub.longest_gop()
+    }
+
     /// What this reader has got and lost.
     pub fn stats(&self) -> &Arc<ReaderStats> {
         &self.stats

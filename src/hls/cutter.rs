@@ -1,0 +1,306 @@
+//! Samples into parts, parts into segments. Pure.
+//!
+//! One track leads, video where there is any: its frames are counted into parts, and
+//! whatever sound has come by the end of a part goes along. A part ends with the
+//! frame that fills it, without waiting for the next one: that is what
+//! [`super::pace`] is for.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::hls::audio_lane::AudioLane;
+use crate::hls::cmaf::{self, Run};
+use crate::hls::pace::{Pace, SLEW};
+use crate::hls::playlist::{Config, Refused, Variant, Window, part_target};
+
+/// How to cut.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    /// How the media is carried: `Fmp4` or `LowLatency`.
+    pub variant: Variant,
+    /// Segments in the playlist.
+    pub segments: usize,
+    /// A segment ends at the first key frame after so long.
+    pub segment: Duration,
+    /// Parts last about so long.
+    pub part: Duration,
+    /// The most bytes of a segment: it is cut there.
+    pub max_bytes: usize,
+    /// What names begin with; another one each time.
+    pub prefix: String,
+}
+
+/// A sample of the leading track.
+#[derive(Debug)]
+pub struct Frame {
+    /// Its bytes, as MP4 has them.
+    pub data: Bytes,
+    /// Decode time, units of the track.
+    pub dts: i64,
+    /// Presentation minus decode time, units.
+    pub offset: i64,
+    /// Decoding can start here.
+    pub key: bool,
+    /// No other frame needs it.
+    pub disposable: bool,
+    /// When it was captured, ms since 1970.
+    pub wall_ms: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    frame: Frame,
+    /// Thousandths of a unit.
+    duration: i64,
+}
+
+/// The frame rate is another one by now, and PART-TARGET may not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Astray;
+
+/// See the module. Lengths are in thousandths of a unit of the leading track.
+#[derive(Debug)]
+pub struct Cutter {
+    cut: Cut,
+    window: Window<Bytes>,
+    pace: Pace,
+    /// Thousandths of a unit in a second.
+    second: i64,
+    /// Periods in a part.
+    slots: i64,
+    /// Begin of the part.
+    base: i64,
+    part: Vec<Waiting>,
+    part_length: i64,
+    /// A segment has begun.
+    open: bool,
+    segment_length: i64,
+    segment_bytes: usize,
+    sequence: u32,
+    /// All so far, for a bit rate before the first segment is whole.
+    length: i64,
+    bytes: u64,
+    peak: u64,
+}
+
+impl Cutter {
+    /// `period` of a frame in thousandths of a unit, `scale` units in a second.
+    pub fn new(cut: Cut, period: i64, scale: u32, map: Vec<u8>) -> Self {
+        let second = i64::from(scale) * 1_000;
+        let rate = (u32::try_from(second).unwrap_or(u32::MAX), u32::try_from(period).unwrap_or(u32::MAX));
+        // Only low latency has parts; the others' segments are of one piece.
+        let wanted = if cut.variant == Variant::LowLatency { cut.part } else { Duration::from_secs(600) };
+        let target = part_target(rate, wanted).unwrap_or(wanted);
+        let slots = (i128::try_from(target.as_nanos()).unwrap_or(0) * i128::from(second) / 1_000_000_000
+            + i128::from(period / 2))
+            / i128::from(period.max(1));
+        let config = Config {
+            variant: cut.variant,
+            segment_count: cut.segments,
+            // And what the frames' slew may add.
+            part_target: target + target * u32::try_from(SLEW).unwrap_or(1) / 1_000,
+            prefix: cut.prefix.clone(),
+            independent_segments: false,
+        };
+        Cutter {
+            window: Window::new(config, Some(map.into())),
+            cut,
+            pace: Pace::new(period),
+            second,
+            slots: i64::try_from(slots).unwrap_or(1).max(1),
+            base: 0,
+            part: Vec::new(),
+            part_length: 0,
+            open: false,
+            segment_length: 0,
+            segment_bytes: 0,
+            sequence: 0,
+            length: 0,
+            bytes: 0,
+            peak: 0,
+        }
+    }
+
+    /// What readers ask.
+    pub fn window(&self) -> &Window<Bytes> {
+        &self.window
+    }
+
+    /// Lets the first playlist out: no segment will be longer than what whole GOPs
+    /// of this length make of the configured one.
+    pub fn open(&mut self, gop: Duration) {
+        let gop = gop.max(Duration::from_millis(1));
+        let count = self.cut.segment.as_nanos().div_ceil(gop.as_nanos()).clamp(1, 10_000);
+        self.window.open(gop * u32::try_from(count).unwrap_or(1));
+    }
+
+    /// Frames over seconds.
+    pub fn rate(&self) -> (u32, u32) {
+        (u32::try_from(self.second).unwrap_or(u32::MAX), u32::try_from(self.pace.period()).unwrap_or(1))
+    }
+
+    /// Peak and average bit rate, bits per second: of the segments, or of what came so far.
+    pub fn bit_rates(&self) -> (u64, Option<u64>) {
+        let so_far = self.bytes * 8 * self.second.unsigned_abs() / self.length.max(1).unsigned_abs();
+        match self.window.bit_rates() {
+            Some((peak, average)) => (self.peak.max(peak), Some(average)),
+            None => (so_far, None),
+        }
+    }
+
+    /// How much media there is in all.
+    pub fn length(&self) -> Duration {
+        self.duration(self.length)
+    }
+
+    /// Where the next frame is expected, units; none before the first one.
+    pub fn expected(&self) -> Option<i64> {
+        self.pace.end().map(|e| e / 1_000)
+    }
+
+    fn duration(&self, length: i64) -> Duration {
+        let nanos = i128::from(length.max(0)) * 1_000_000_000 / i128::from(self.second);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// What comes next does not continue what was, and begins at `time` (units).
+    pub fn breaks(&mut self, time: i64, map: Option<Vec<u8>>, audio: Option<&mut AudioLane>) {
+        self.end_part(audio);
+        self.window.discontinuity(map.map(Bytes::from));
+        self.forget_segment();
+        self.pace.anchor(time);
+    }
+
+    /// Takes the next frame. Sound comes from `audio` when a part ends.
+    pub fn push(&mut self, frame: Frame, mut audio: Option<&mut AudioLane>) -> Result<(), Astray> {
+        let step = self.pace.step(frame.dts);
+        if self.pace.astray() {
+            return Err(Astray);
+        }
+        let period = self.pace.period();
+        let full = self.slots * period;
+        let mut missing = step.missing;
+        if missing > 0 && !self.part.is_empty() {
+            // The frame before stays on the screen, as far as its part lasts ...
+            let room = ((full - self.part_length + period / 2) / period).clamp(0, missing);
+            self.stretch(room * period);
+            missing -= room;
+            if self.is_full(full) {
+                self.end_part(audio.as_deref_mut());
+            }
+        }
+        // ... and this one comes early, and stays for the rest, as far as its own does.
+        let most = missing.min(self.slots - 1);
+        self.pace.shift((most - missing) * period);
+        let duration = step.duration + most * period;
+        let now = self.pace.end().unwrap_or(0) - duration;
+
+        let segment =
+            i64::try_from(self.cut.segment.as_millis()).unwrap_or(i64::MAX / self.second) * self.second / 1_000;
+        let long = self.segment_length * 2 + period >= segment * 2;
+        let over = self.duration(self.segment_length + duration) > self.window.limit();
+        let heavy = self.segment_bytes + frame.data.len() > self.cut.max_bytes;
+        if self.open && self.segment_length > 0 && ((frame.key && long) || over || heavy) {
+            self.end_part(audio.as_deref_mut());
+            self.end_segment();
+        } else if !self.part.is_empty() && self.part_length + duration > full + full * SLEW / 1_000 {
+            self.end_part(audio.as_deref_mut());
+        }
+        if !self.open {
+            let _ = self.window.begin_segment(frame.wall_ms, frame.key);
+            self.open = true;
+        }
+        if self.part.is_empty() {
+            self.base = now;
+        }
+        self.part_length += duration;
+        self.segment_length += duration;
+        self.length += duration;
+        self.segment_bytes += frame.data.len();
+        self.bytes += frame.data.len() as u64;
+        self.part.push(Waiting { frame, duration });
+        if self.is_full(full) {
+            self.end_part(audio);
+        }
+        Ok(())
+    }
+
+    fn stretch(&mut self, by: i64) {
+        if let Some(last) = self.part.last_mut() {
+            last.duration += by;
+            self.part_length += by;
+            self.segment_length += by;
+            self.length += by;
+        }
+    }
+
+    /// Whether less than half a frame fits in.
+    fn is_full(&self, full: i64) -> bool {
+        !self.part.is_empty() && self.part_length * 2 > full * 2 - self.pace.period()
+    }
+
+    fn end_part(&mut self, audio: Option<&mut AudioLane>) {
+        if self.part.is_empty() {
+            return;
+        }
+        let frames = std::mem::take(&mut self.part);
+        let length = std::mem::take(&mut self.part_length);
+        let (independent, wall_ms) = frames.first().map_or((false, 0), |w| (w.frame.key, w.frame.wall_ms));
+        // Units are whole: each frame begins at its own place, rounded, and nothing drifts.
+        let mut at = self.base;
+        let samples = frames
+            .iter()
+            .map(|w| {
+                let begin = at.div_euclid(1_000);
+                at += w.duration;
+                cmaf::Sample {
+                    data: &w.frame.data,
+                    duration: u32::try_from(at.div_euclid(1_000) - begin).unwrap_or(0),
+                    offset: i32::try_from(w.frame.offset).unwrap_or(0),
+                    sync: w.frame.key,
+                    disposable: w.frame.disposable,
+                }
+            })
+            .collect();
+        let base = u64::try_from(self.base.div_euclid(1_000)).unwrap_or(0);
+        let mut runs = vec![Run { track: 0, base, samples }];
+        let sound = audio.map(AudioLane::take);
+        if let Some((base, sound)) = &sound {
+            let samples = sound.iter().map(|(data, duration)| cmaf::Sample::audio(data, *duration)).collect();
+            runs.push(Run { track: 1, base: *base, samples });
+        }
+        self.sequence = self.sequence.wrapping_add(1).max(1);
+        match cmaf::fragment(self.sequence, &runs) {
+            Ok(bytes) => self.list(self.duration(length), independent, wall_ms, bytes.into()),
+            Err(error) => tracing::warn!("a part was lost: {error}"),
+        }
+    }
+
+    fn list(&mut self, length: Duration, independent: bool, wall_ms: u64, bytes: Bytes) {
+        match self.window.add_part(length, independent, bytes.clone()) {
+            Ok(()) => {}
+            // The part before was a short one, so that it has to be its segment's last.
+            Err(Refused::PartTooShort | Refused::SegmentTooLong) => {
+                let length_so_far = self.segment_length;
+                self.end_segment();
+                let _ = self.window.begin_segment(wall_ms, independent);
+                self.open = true;
+                if let Err(refused) = self.window.add_part(length, independent, bytes) {
+                    tracing::warn!(?length, ?length_so_far, "a part was lost: {refused}");
+                }
+            }
+            Err(refused) => tracing::warn!(?length, "a part was lost: {refused}"),
+        }
+    }
+
+    fn end_segment(&mut self) {
+        let _ = self.window.end_segment();
+        self.peak = self.peak.max(self.window.bit_rates().map_or(0, |r| r.0));
+        self.forget_segment();
+    }
+
+    fn forget_segment(&mut self) {
+        (self.open, self.segment_length, self.segment_bytes) = (false, 0, 0);
+    }
+}

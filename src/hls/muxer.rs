@@ -1,0 +1,317 @@
+//! The muxer of one path: a task that feeds the segmenter from the Hub, and the
+//! answers to its readers. Requests wait for what is to come without holding a
+//! worker: their futures are dropped when a client goes away.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use gst::prelude::*;
+use gstreamer as gst;
+use tokio::sync::watch;
+
+use crate::error::{Error, Kind, Result};
+use crate::hls::cutter::Cut;
+use crate::hls::playlist::{Found, Options, Reload, State as Place, Variant, multivariant};
+use crate::hls::segmenter::{Ended, Known, Segmenter};
+use crate::media::codec::Codec;
+use crate::media::hub::{AccessUnit, Subscription};
+
+/// How long a request may wait for the first playlist: a GOP of ten seconds, and some.
+const FIRST: Duration = Duration::from_secs(20);
+/// A reader that has not asked for anything for so long has gone.
+const GONE: Duration = Duration::from_secs(15);
+/// Readers that are told apart; more are served all the same, and not counted.
+const COUNTED: usize = 10_000;
+/// How often the muxer looks whether anybody is still there.
+const LOOK: Duration = Duration::from_secs(1);
+/// Units that may come before it is known how to begin: ten seconds of two tracks.
+const BEGINNING: usize = 1_000;
+
+/// What the configuration says of HLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `hlsVariant`.
+    pub variant: Variant,
+    /// `hlsSegmentCount`.
+    pub segments: usize,
+    /// `hlsSegmentDuration`.
+    pub segment: Duration,
+    /// `hlsPartDuration`.
+    pub part: Duration,
+    /// `hlsSegmentMaxSize`, bytes.
+    pub max_bytes: usize,
+    /// `hlsMuxerCloseAfter`; none: it stays (`hlsAlwaysRemux`).
+    pub close_after: Option<Duration>,
+}
+
+/// What a request names, below its path.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// None: `index.m3u8`.
+    pub name: Option<&'a str>,
+    /// The query as it came.
+    pub query: &'a str,
+    /// What goes behind every URI: `reader=…`, and the token where one came so.
+    pub suffix: &'a str,
+    /// Counts the reader.
+    pub reader: &'a str,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// A playlist; never to be cached.
+    Playlist(String),
+    /// Media that stays what it is under this name.
+    Media {
+        /// Its content type.
+        mime: &'static str,
+        /// One after the other.
+        pieces: Vec<Bytes>,
+        /// How long it is worth keeping.
+        max_age: Duration,
+    },
+}
+
+enum State {
+    /// No playlist yet.
+    Beginning,
+    Muxing(Box<Segmenter>, String),
+    /// For good: why.
+    Ended(Error),
+}
+
+/// See the module.
+pub struct Muxer {
+    path: String,
+    settings: Settings,
+    state: Mutex<State>,
+    /// Counts what was added.
+    news: watch::Sender<u64>,
+    readers: Mutex<HashMap<String, Instant>>,
+    asked: Mutex<Instant>,
+    /// Told to end.
+    over: tokio::sync::Notify,
+}
+
+impl Muxer {
+    /// Starts the muxer of a path on the present runtime. It ends with its
+    /// subscription, or when nobody has asked for `close_after`.
+    pub fn start(path: &str, settings: Settings, subscription: Subscription) -> Arc<Self> {
+        let muxer = Arc::new(Muxer {
+            path: path.into(),
+            settings,
+            state: Mutex::new(State::Beginning),
+            news: watch::Sender::new(0),
+            readers: Mutex::default(),
+            asked: Mutex::new(Instant::now()),
+            over: tokio::sync::Notify::new(),
+        });
+        tokio::spawn(muxer.clone().run(subscription));
+        muxer
+    }
+
+    /// Whether it can still answer.
+    pub fn alive(&self) -> bool {
+        !matches!(*self.lock(), State::Ended(_))
+    }
+
+    /// Ends it: its configuration is another one.
+    pub fn end(&self) {
+        self.over.notify_one();
+    }
+
+    /// How it was configured.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Readers that asked for something a moment ago.
+    pub fn readers(&self) -> usize {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.values().filter(|at| at.elapsed() < GONE).count()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn touch(&self, reader: &str) {
+        let now = Instant::now();
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() >= COUNTED {
+            readers.retain(|_, at| at.elapsed() < GONE);
+        }
+        if readers.len() < COUNTED {
+            readers.insert(reader.to_owned(), now);
+        }
+    }
+
+    /// Answers a request; holds it until what it asks for is there.
+    ///
+    /// Errors: 400 a bad reload, 404 an unknown or forgotten name, 422 nothing that
+    /// HLS carries, 503 with Retry-After when it does not come in time.
+    pub async fn answer(&self, asked: Asked<'_>) -> Result<Answer> {
+        let reload = Reload::parse(asked.query).map_err(|e| Error::new(Kind::BadRequest, e))?;
+        let mut news = self.news.subscribe();
+        let deadline = Instant::now() + FIRST;
+        loop {
+            self.touch(asked.reader);
+            news.mark_unchanged();
+            if let Some(answer) = self.look(&asked, &reload)? {
+                return Ok(answer);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            // The muxer's end is news, too.
+            if !matches!(tokio::time::timeout(left, news.changed()).await, Ok(Ok(()))) {
+                let text = format!("path \"{}\" has nothing new for HLS: does its camera send?", self.path);
+                return Err(Error::new(Kind::Unavailable, text).retry_after(2));
+            }
+        }
+    }
+
+    /// None: not yet.
+    fn look(&self, asked: &Asked<'_>, reload: &Reload) -> Result<Option<Answer>> {
+        let state = self.lock();
+        let (segmenter, prefix) = match &*state {
+            State::Beginning => return Ok(None),
+            State::Ended(error) => return Err(error.clone()),
+            State::Muxing(segmenter, prefix) => (segmenter, prefix),
+        };
+        let window = segmenter.window();
+        let options = Options { query: asked.suffix, skip: reload.skip };
+        let media = format!("{prefix}.m3u8");
+        let ready = || match self.settings.variant {
+            Variant::LowLatency => window.media(&options),
+            // A player that finds less than a whole segment finds nothing.
+            _ => window.media(&options).filter(|_| window.segments() > 0),
+        };
+        match asked.name {
+            None => Ok(ready().map(|_| Answer::Playlist(multivariant(&[segmenter.stream(media)], asked.suffix)))),
+            Some(name) if name == media => match window.has(reload) {
+                Place::TooFar => Err(Error::new(Kind::BadRequest, "_HLS_msn or _HLS_part is too far ahead")),
+                Place::Wait => Ok(None),
+                Place::Ready => Ok(ready().map(Answer::Playlist)),
+            },
+            Some(name) => {
+                let mime = if name.ends_with(".ts") { "video/mp2t" } else { "video/mp4" };
+                let pieces = match window.find(name) {
+                    Found::Map(b) | Found::Part(b) => vec![b.clone()],
+                    Found::Segment(pieces) => pieces.into_iter().cloned().collect(),
+                    Found::Hinted => return Ok(None),
+                    Found::Nothing => {
+                        return Err(Error::new(Kind::NotFound, "there is no such segment (any more)"));
+                    }
+                };
+                Ok(Some(Answer::Media { mime, pieces, max_age: Duration::from_secs(3_600) }))
+            }
+        }
+    }
+
+    async fn run(self: Arc<Self>, mut subscription: Subscription) {
+        tracing::info!(path = %self.path, "HLS muxer starts");
+        let why = loop {
+            match self.instance(&mut subscription).await {
+                Ok(()) => tracing::info!(path = %self.path, "the frame rate changed: the HLS muxer begins anew"),
+                Err(why) => break why,
+            }
+        };
+        tracing::info!(path = %self.path, "HLS muxer ends: {}", why.message);
+        *self.lock() = State::Ended(why);
+        self.news.send_modify(|n| *n += 1);
+    }
+
+    /// One segmenter from its first unit to its end; Ok when another one follows.
+    async fn instance(&self, subscription: &mut Subscription) -> std::result::Result<(), Error> {
+        let prefix = format!("hls-{:08x}", rand::random::<u32>());
+        let codecs: Vec<Codec> = subscription.tracks().iter().map(|t| t.codec.clone()).collect();
+        let known =
+            Known { gop: subscription.longest_gop(), fps: subscription.tracks().iter().find_map(|t| t.fps), aac: None };
+        let cut = Cut {
+            variant: self.settings.variant,
+            segments: self.settings.segments,
+            segment: self.settings.segment,
+            part: self.settings.part,
+            max_bytes: self.settings.max_bytes,
+            prefix: prefix.clone(),
+        };
+        let mut units = subscription.play().units;
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            match Segmenter::begin(cut.clone(), known.clone(), &codecs, &units, wall) {
+                Ok(Some(segmenter)) => {
+                    *self.lock() = State::Muxing(Box::new(segmenter), prefix);
+                    break;
+                }
+                Ok(None) if units.len() < BEGINNING => {}
+                Ok(None) => return Err(unfit("it does not tell its frame rate")),
+                Err(Ended::FrameRate) => return Ok(()),
+                Err(Ended::Unfit(why)) => return Err(unfit(&why)),
+            }
+            units.push(self.next(subscription, &mut look).await?);
+        }
+        for unit in units {
+            if self.push(&unit)? {
+                return Ok(());
+            }
+        }
+        loop {
+            let unit = self.next(subscription, &mut look).await?;
+            if self.push(&unit)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether another segmenter has to go on.
+    fn push(&self, unit: &AccessUnit) -> std::result::Result<bool, Error> {
+        let result = match &mut *self.lock() {
+            State::Muxing(segmenter, _) => segmenter.push(unit),
+            _ => Ok(()),
+        };
+        self.news.send_modify(|n| *n += 1);
+        match result {
+            Ok(()) => Ok(false),
+            Err(Ended::FrameRate) => Ok(true),
+            Err(Ended::Unfit(why)) => Err(unfit(&why)),
+        }
+    }
+
+    /// The next unit, or why there is none.
+    async fn next(
+        &self,
+        subscription: &mut Subscription,
+        look: &mut tokio::time::Interval,
+    ) -> std::result::Result<Arc<AccessUnit>, Error> {
+        loop {
+            tokio::select! {
+                unit = subscription.next() => {
+                    return unit.map_err(|reason| Error::new(Kind::Unavailable, reason.to_string()).retry_after(1));
+                }
+                () = self.over.notified() => {
+                    return Err(Error::new(Kind::Unavailable, "the configuration changed").retry_after(1));
+                }
+                _ = look.tick() => {
+                    let idle = self.asked.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+                    if self.settings.close_after.is_some_and(|most| idle >= most) {
+                        return Err(Error::new(Kind::Unavailable, "nobody asks any more").retry_after(1));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn unfit(why: &str) -> Error {
+    Error::new(Kind::Unprocessable, format!("not playable over HLS: {why}"))
+}
+
+/// The wall clock (ms since 1970) of a moment on CLOCK_MONOTONIC (ns).
+fn wall(pts_ns: u64) -> u64 {
+    let ago = gst::SystemClock::obtain().time().nseconds().saturating_sub(pts_ns);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.saturating_sub(Duration::from_nanos(ago)).as_millis()).unwrap_or(0)
+}

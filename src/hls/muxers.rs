@@ -1,0 +1,59 @@
+//! The muxers of all paths, by name: at most one each.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::hls::muxer::{Muxer, Settings};
+use crate::media::hub::Subscription;
+
+/// See the module; cheap to clone.
+#[derive(Clone)]
+pub struct Muxers {
+    /// Where muxers live: not on the HTTP worker that the first request came in by.
+    runtime: tokio::runtime::Handle,
+    /// Held for map operations only.
+    running: Arc<Mutex<HashMap<String, Arc<Muxer>>>>,
+}
+
+impl Muxers {
+    /// None yet. Called on the runtime that muxers are to live on.
+    pub fn new() -> Self {
+        Muxers { runtime: tokio::runtime::Handle::current(), running: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Muxer>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The muxer of a path, where it runs and is configured so.
+    pub fn get(&self, path: &str, settings: &Settings) -> Option<Arc<Muxer>> {
+        self.lock().get(path).filter(|m| m.alive() && m.settings() == settings).cloned()
+    }
+
+    /// The muxer of a path: the one that runs, or one made now. Requests that come
+    /// together each bring a subscription; the first one counts.
+    pub fn start(&self, path: &str, settings: Settings, subscription: Subscription) -> Arc<Muxer> {
+        let mut running = self.lock();
+        if let Some(muxer) = running.get(path).filter(|m| m.alive() && *m.settings() == settings) {
+            return muxer.clone();
+        }
+        running.retain(|_, m| m.alive());
+        let _runtime = self.runtime.enter();
+        let muxer = Muxer::start(path, settings, subscription);
+        if let Some(old) = running.insert(path.to_owned(), muxer.clone()) {
+            old.end();
+        }
+        muxer
+    }
+
+    /// Readers of a path over HLS, and whether a muxer is among the Hub's readers.
+    pub fn readers(&self, path: &str) -> (usize, bool) {
+        self.lock().get(path).filter(|m| m.alive()).map_or((0, false), |m| (m.readers(), true))
+    }
+}
+
+impl Default for Muxers {
+    fn default() -> Self {
+        Self::new()
+    }
+}

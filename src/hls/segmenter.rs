@@ -1,0 +1,367 @@
+//! The access units of a path into a window of parts and segments. Pure: no clock
+//! and no task of its own; the muxer feeds it, and readers ask its window.
+//!
+//! Time: the leading track (video where there is any) keeps the path's RTP time,
+//! moved so that it begins at [`ORIGIN_S`]. Sound is put beside it by the capture
+//! time, which the Hub gives for both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::hls::audio_lane::AudioLane;
+use crate::hls::cmaf::decode_time::{DecodeTimes, Unwrap, reorder_depth};
+use crate::hls::cmaf::nal::{self, Format, ParameterSets};
+use crate::hls::cmaf::{self, Track};
+use crate::hls::cutter::{Cut, Cutter, Frame};
+use crate::hls::pace;
+use crate::hls::playlist::{Stream, Window};
+use crate::media::codec::{Codec, Kind};
+use crate::media::hub::AccessUnit;
+use crate::media::opus;
+
+/// Units a second of video in RTP and MP4.
+const VIDEO: u32 = 90_000;
+/// Units a second of Opus in RTP and MP4.
+const OPUS: u32 = 48_000;
+/// Where the time line begins, seconds: decode times of B-frames lie before the first
+/// presentation, sound may, and none is negative.
+const ORIGIN_S: i64 = 10;
+/// A longer hole is no lost frame, milliseconds.
+const HOLE_MS: i64 = 1_000;
+/// Without a second key frame the first playlist goes out after so much media all the
+/// same, and segments are cut on any frame.
+const LONGEST_GOP: Duration = Duration::from_secs(10);
+
+/// What is known of the path beforehand.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The longest time between two key frames that it has seen.
+    pub gop: Option<Duration>,
+    /// Frames per second, as the source says.
+    pub fps: Option<f64>,
+    /// AudioSpecificConfig of the AAC that comes by [`Segmenter::push_aac`].
+    pub aac: Option<Vec<u8>>,
+}
+
+/// Why a segmenter ended: a new one, with names of its own, goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The frame rate is another one, and PART-TARGET may not change.
+    FrameRate,
+    /// The stream cannot be carried: a sentence.
+    Unfit(String),
+}
+
+/// The video of a segmenter.
+#[derive(Debug)]
+struct Video {
+    format: Format,
+    sets: ParameterSets,
+    times: DecodeTimes,
+    depth: u32,
+    /// Still at the open GOP that the reader began with: pictures that refer to what
+    /// came before are left out.
+    opening: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Segmenter {
+    known: Known,
+    tracks: Vec<Track>,
+    cutter: Cutter,
+    video: Option<Video>,
+    audio: Option<AudioLane>,
+    unwrap: Unwrap,
+    /// Units of the leading track in a second.
+    scale: u32,
+    /// From the path's RTP time to the time line, units.
+    shift: Option<i64>,
+    /// One moment on both clocks: capture (ns) and time line (units).
+    anchor: Option<(u64, i64)>,
+    epoch: u64,
+    keys: u32,
+    last_key: Option<i64>,
+    wall: fn(u64) -> u64,
+}
+
+fn format(codec: &Codec) -> Option<Format> {
+    match codec {
+        Codec::H264 { .. } => Some(Format::H264),
+        Codec::H265 { .. } => Some(Format::H265),
+        _ => None,
+    }
+}
+
+fn payloads(unit: &AccessUnit) -> impl Iterator<Item = &[u8]> + Clone {
+    unit.payloads().map(|(p, _)| p)
+}
+
+fn unfit(what: impl std::fmt::Display) -> Ended {
+    Ended::Unfit(what.to_string())
+}
+
+/// What the leading track needs: period in thousandths of a unit, units a second.
+struct Lead {
+    video: Option<Video>,
+    track: Track,
+    period: i64,
+    scale: u32,
+}
+
+fn lead_video(format: Format, known: &Known, units: &[Arc<AccessUnit>]) -> Result<Option<Lead>, Ended> {
+    let frames: Vec<_> = units.iter().filter(|u| u.kind == Kind::Video).collect();
+    let Some(first) = frames.first() else { return Ok(None) };
+    let sets = nal::depacketise(format, payloads(first)).sets;
+    if !sets.complete(format) {
+        return Err(unfit("the camera's key frame lacks its parameter sets"));
+    }
+    let track = Track::Video { format, sets: sets.clone() };
+    let sps = track.sps().ok_or_else(|| unfit("the camera's SPS cannot be read"))?;
+    let mut unwrap = Unwrap::default();
+    let pts: Vec<i64> = frames.iter().map(|u| unwrap.push(u.timestamp)).collect();
+    let said = known.fps.filter(|f| (0.5..=500.0).contains(f)).map(|f| (f64::from(VIDEO) / f).round() as u32);
+    let declared = sps.frame_ticks().or(said);
+    let mut sorted = pts.clone();
+    sorted.sort_unstable();
+    // Where nobody says how many they are, it takes some more frames to tell.
+    let enough = if declared.is_some() { 3 } else { 6 };
+    let period = (frames.len() >= enough).then(|| pace::period(&sorted, declared, VIDEO)).flatten();
+    let Some(period) = period else { return Ok(None) };
+    let depth = sps.reorder.unwrap_or_else(|| reorder_depth(&pts));
+    let times = decode_times(depth, period);
+    let video = Video { format, sets, times, depth, opening: true };
+    Ok(Some(Lead { video: Some(video), track, period, scale: VIDEO }))
+}
+
+fn decode_times(depth: u32, period: i64) -> DecodeTimes {
+    DecodeTimes::new(depth, u32::try_from(period / 1_000).unwrap_or(1))
+}
+
+fn lead_opus(channels: u8, units: &[Arc<AccessUnit>]) -> Option<Lead> {
+    let first = units.iter().find(|u| u.kind == Kind::Audio)?;
+    let samples = payloads(first).next().and_then(opus::samples)?;
+    Some(Lead { video: None, track: Track::Opus { channels }, period: i64::from(samples) * 1_000, scale: OPUS })
+}
+
+impl Segmenter {
+    /// Begins with the units since the last key frame, which are to be pushed
+    /// afterwards. `Ok(None)`: it takes some more units to know how to begin.
+    pub fn begin(
+        cut: Cut,
+        known: Known,
+        codecs: &[Codec],
+        units: &[Arc<AccessUnit>],
+        wall: fn(u64) -> u64,
+    ) -> Result<Option<Self>, Ended> {
+        let video = codecs.iter().find_map(format);
+        let opus = codecs.iter().find_map(|c| if let Codec::Opus { channels } = c { Some(*channels) } else { None });
+        let lead = match (video, opus) {
+            (Some(format), _) => lead_video(format, &known, units)?,
+            (None, Some(channels)) => lead_opus(channels, units),
+            (None, None) => return Err(unfit("no track that HLS carries")),
+        };
+        let Some(Lead { video, track, period, scale }) = lead else { return Ok(None) };
+        let mut tracks = vec![track];
+        if video.is_some() {
+            tracks.extend(match (&known.aac, opus) {
+                (Some(config), _) => Some(Track::Aac { config: config.clone() }),
+                (None, Some(channels)) => Some(Track::Opus { channels }),
+                (None, None) => None,
+            });
+        }
+        let audio = match tracks.get(1) {
+            Some(track) => Some(AudioLane::new(track.timescale().map_err(unfit)?)),
+            None => None,
+        };
+        let map = cmaf::init(&tracks).map_err(unfit)?;
+        let cutter = Cutter::new(cut, period, scale, map);
+        Ok(Some(Segmenter {
+            known,
+            tracks,
+            cutter,
+            video,
+            audio,
+            unwrap: Unwrap::default(),
+            scale,
+            shift: None,
+            anchor: None,
+            epoch: 0,
+            keys: 0,
+            last_key: None,
+            wall,
+        }))
+    }
+
+    /// What readers ask.
+    pub fn window(&self) -> &Window<Bytes> {
+        self.cutter.window()
+    }
+
+    /// The stream for the multivariant playlist; `uri` is its media playlist.
+    pub fn stream(&self, uri: String) -> Stream {
+        let sps = self.tracks.iter().find_map(Track::sps);
+        let (bandwidth, average_bandwidth) = self.cutter.bit_rates();
+        Stream {
+            uri,
+            bandwidth,
+            average_bandwidth,
+            codecs: self.tracks.iter().filter_map(|t| t.codec_string().ok()).collect(),
+            resolution: sps.as_ref().map(|s| (s.width, s.height)),
+            frame_rate: sps.map(|_| self.cutter.rate()),
+        }
+    }
+
+    /// Takes the next unit of the path.
+    pub fn push(&mut self, unit: &AccessUnit) -> Result<(), Ended> {
+        match (unit.kind, self.video.is_some()) {
+            (Kind::Video, true) => self.push_video(unit),
+            (Kind::Audio, false) => {
+                let Some(data) = payloads(unit).next() else { return Ok(()) };
+                let time = self.place(unit, |_| {});
+                self.cut(unit, Bytes::copy_from_slice(data), time, 0, true, false)
+            }
+            (Kind::Audio, true) if self.known.aac.is_none() => {
+                let Some(data) = payloads(unit).next() else { return Ok(()) };
+                let samples = opus::samples(data).unwrap_or(960);
+                self.sound(unit.pts_ns, Bytes::copy_from_slice(data), samples);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a frame of AAC, captured at `pts_ns` (CLOCK_MONOTONIC), of so many samples.
+    pub fn push_aac(&mut self, pts_ns: u64, data: Bytes, samples: u32) {
+        self.sound(pts_ns, data, samples);
+    }
+
+    fn sound(&mut self, pts_ns: u64, data: Bytes, samples: u32) {
+        // Before the first picture there is no place for it.
+        let (Some((ns, time)), Some(lane)) = (self.anchor, &mut self.audio) else { return };
+        let scale = i128::from(lane.scale());
+        let lead = i128::from(time) * scale / i128::from(self.scale);
+        let after = (i128::from(pts_ns) - i128::from(ns)) * scale / 1_000_000_000;
+        lane.push(data, i64::try_from(lead + after).unwrap_or(0), samples);
+    }
+
+    fn push_video(&mut self, unit: &AccessUnit) -> Result<(), Ended> {
+        let Some(video) = &mut self.video else { return Ok(()) };
+        let s = nal::depacketise(video.format, payloads(unit));
+        if s.data.is_empty() || (s.rasl && video.opening) {
+            return Ok(());
+        }
+        // A GOP may open with a picture that is no IDR, behind parameter sets.
+        let key = s.sync || unit.key;
+        if key {
+            video.opening = self.keys == 0;
+        }
+        let mut map = None;
+        if key && video.sets.merge(video.format, &s.sets) {
+            // Only what this key frame brought: the others belong to what was.
+            if s.sets.complete(video.format) {
+                video.sets = s.sets.clone();
+            }
+            let track = Track::Video { format: video.format, sets: video.sets.clone() };
+            video.depth = track.sps().and_then(|s| s.reorder).unwrap_or(video.depth);
+            if let Some(first) = self.tracks.first_mut() {
+                *first = track;
+            }
+            map = Some(cmaf::init(&self.tracks).map_err(unfit)?);
+        }
+        let fresh = map.is_some();
+        let time = self.place(unit, |breaks| *breaks = fresh);
+        if let Some(map) = map {
+            self.breaks(time, Some(map));
+        }
+        let Some(video) = &mut self.video else { return Ok(()) };
+        let d = video.times.push(time);
+        if key {
+            self.key(time);
+        }
+        self.cut(unit, s.data.into(), d.dts, d.offset, key, s.disposable)
+    }
+
+    /// Where a unit of the leading track belongs, units. What does not continue the
+    /// last one breaks the stream (`ours`: the caller is about to do that).
+    fn place(&mut self, unit: &AccessUnit, ours: impl Fn(&mut bool)) -> i64 {
+        let count = self.unwrap.push(unit.timestamp);
+        let mut time = match self.shift {
+            Some(shift) => count + shift,
+            None => {
+                self.epoch = unit.epoch;
+                let origin = ORIGIN_S * i64::from(self.scale);
+                self.shift = Some(origin - count);
+                origin
+            }
+        };
+        let mut breaks = false;
+        ours(&mut breaks);
+        let ours = breaks;
+        if let Some(expected) = self.cutter.expected() {
+            let hole = HOLE_MS * i64::from(self.scale) / 1_000;
+            // A reordered frame is some frames behind what is expected, at most.
+            let back = time < expected - hole;
+            if back {
+                // Time never goes back for a player.
+                self.shift = self.shift.map(|s| s + expected - time);
+                time = expected;
+            }
+            breaks = back || time > expected + hole || unit.epoch != self.epoch;
+        }
+        self.epoch = unit.epoch;
+        if breaks && !ours {
+            self.breaks(time, None);
+        }
+        self.anchor = Some((unit.pts_ns, time));
+        time
+    }
+
+    fn breaks(&mut self, time: i64, map: Option<Vec<u8>>) {
+        let period = i64::from(self.cutter.rate().1);
+        let mut first = time;
+        if let Some(video) = &mut self.video {
+            video.times = decode_times(video.depth, period);
+            // Its decode time lies so many frames earlier.
+            first -= i64::from(video.depth) * period / 1_000;
+        }
+        self.last_key = None;
+        self.cutter.breaks(first, map, self.audio.as_mut());
+        if let Some(audio) = &mut self.audio {
+            audio.breaks();
+        }
+    }
+
+    /// A key frame came: the first playlist can go out with the second one.
+    fn key(&mut self, time: i64) {
+        self.keys += 1;
+        if let Some(last) = self.last_key.replace(time) {
+            let gop = Duration::from_nanos((time - last).max(0).unsigned_abs() * 1_000_000_000 / u64::from(self.scale));
+            self.known.gop = Some(self.known.gop.map_or(gop, |g| g.max(gop)));
+        }
+    }
+
+    fn cut(
+        &mut self,
+        unit: &AccessUnit,
+        data: Bytes,
+        dts: i64,
+        offset: i64,
+        key: bool,
+        disposable: bool,
+    ) -> Result<(), Ended> {
+        let frame = Frame { data, dts, offset, key, disposable, wall_ms: (self.wall)(unit.pts_ns) };
+        self.cutter.push(frame, self.audio.as_mut()).map_err(|_| Ended::FrameRate)?;
+        let gop = if self.video.is_none() { Some(Duration::from_millis(1)) } else { self.known.gop };
+        if let Some(gop) = gop.or((self.cutter.length() >= LONGEST_GOP).then_some(LONGEST_GOP)) {
+            self.cutter.open(gop);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "segmenter_tests.rs"]
+mod tests;
