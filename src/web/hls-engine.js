@@ -21,7 +21,7 @@ export function library() {
   return loading;
 }
 
-const retries = (maxNumRetry, retryDelayMs) => ({ maxNumRetry, retryDelayMs, maxRetryDelayMs: 2000 });
+const retries = (maxNumRetry, retryDelayMs) => ({ maxNumRetry, retryDelayMs, maxRetryDelayMs: 2000, backoff: 'linear' });
 const policy = (maxTimeToFirstByteMs, maxLoadTimeMs, number) => ({
   default: { maxTimeToFirstByteMs, maxLoadTimeMs, timeoutRetry: retries(number, 0), errorRetry: retries(number, 300) },
 });
@@ -57,7 +57,8 @@ export function createHls(Hls, lowLatency) {
     liveSyncOnStallIncrease: 0.2,
     // The first request may have to wait for an on-demand source to start.
     manifestLoadPolicy: policy(35000, 40000, 0),
-    playlistLoadPolicy: policy(35000, 40000, 1),
+    // Without its parts a young playlist is empty until the first segment is whole.
+    playlistLoadPolicy: policy(35000, 40000, lowLatency ? 1 : 30),
     fragLoadPolicy: policy(10000, 30000, 2),
     testBandwidth: false,
     enableInterstitialPlayback: false,

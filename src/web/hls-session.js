@@ -11,6 +11,10 @@ const TICK_MS = 1000;
 const STABLE_MS = 5000; // a session that held that long forgets earlier failures
 const STALLED_MS = 3000;
 const STUCK_MS = 8000; // the path is live, nothing moves: a new session starts at the live edge
+const SETTLED_MS = 3000; // stalls while the first parts come say nothing about the network
+const CALM_MS = 60000; // no stall for that long: the distance to live may shrink again
+const JUMP_S = 1; // as late as that is caught up with at once, not by playing faster
+const JUMP_EVERY_MS = 10000;
 const AT_LIVE_S = 1.5; // nearer to the live edge than that is live
 
 /** Events and states: see WhepSession. */
@@ -25,9 +29,13 @@ export class HlsSession extends EventTarget {
   #frameAt = 0;
   #frames = 0;
   #healedAt = 0;
+  #jumpedAt = -Infinity;
+  #calmFor = 0;
+  #calmSince = 0;
   #stalled = false;
   #back = false; // the person went back in time
   #reader = null;
+  #awaited = 0; // the request for the first frame
   state = 'closed';
   failure = null;
   retryAt = 0;
@@ -47,7 +55,11 @@ export class HlsSession extends EventTarget {
   constructor({ path, url, video, lowLatency, liveMs, tracks }) {
     super();
     Object.assign(this, { path, url, video, lowLatency, liveMs, tracks });
-    video.addEventListener('waiting', () => { if (this.#reader && this.#pictureAt && !video.seeking) this.#reader.waited(); });
+    video.addEventListener('waiting', () => {
+      if (!this.#reader || !this.#pictureAt || video.seeking) return;
+      this.#calmSince = performance.now();
+      this.#reader.waited();
+    });
   }
 
   get open() { return this.state !== 'closed'; }
@@ -150,7 +162,7 @@ export class HlsSession extends EventTarget {
       video.onerror = mine(() => this.#fail(this.#pictureAt ? failures.lost('connection') : failures.unreachable(location.host)));
       video.src = this.url;
     }
-    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(mine(() => this.#picture()));
+    if (video.requestVideoFrameCallback) this.#awaited = video.requestVideoFrameCallback(mine(() => this.#picture()));
     this.#tick = setInterval(mine(() => this.#sample()), TICK_MS);
     this.dispatchEvent(new Event('track'));
   }
@@ -163,6 +175,8 @@ export class HlsSession extends EventTarget {
     const { video } = this;
     if (this.#hls) this.#hls.destroy();
     else if (this.#reader) { video.onerror = null; video.removeAttribute('src'); video.load(); }
+    if (this.#awaited) video.cancelVideoFrameCallback(this.#awaited);
+    this.#awaited = 0;
     video.playbackRate = 1;
     this.#hls = this.#reader = this.stats = null;
     this.#pictureAt = 0;
@@ -173,6 +187,8 @@ export class HlsSession extends EventTarget {
     if (this.#pictureAt) return;
     this.#pictureAt = this.#frameAt = performance.now();
     this.firstPictureMs = this.#pictureAt - this.#startedAt;
+    this.#calmSince = this.#pictureAt;
+    this.#calmFor = SETTLED_MS;
     this.failure = null;
     this.#set('playing');
     this.dispatchEvent(new Event('picture'));
@@ -202,7 +218,7 @@ export class HlsSession extends EventTarget {
     try { error = JSON.parse(xhr.responseText).error; } catch { /* not ours, then the status has to do */ }
     let retryAfterMs = 0;
     try { retryAfterMs = failures.retryAfter(xhr.getResponseHeader('Retry-After')); } catch { /* likewise */ }
-    return failures.fromResponse(status, error, { path: this.path, credentialsGiven: this.url.includes('?'), retryAfterMs });
+    return failures.fromResponse(status, error, { path: this.path, credentialsGiven: /[?&](token|jwt)=/.test(this.url), retryAfterMs });
   }
 
   #fail(failure) {
@@ -226,6 +242,7 @@ export class HlsSession extends EventTarget {
     this.#frames = stats.video.framesDecoded;
     if (this.#frames > 0 && this.video.currentTime > 0) this.#picture();
     this.dispatchEvent(new CustomEvent('stats', { detail: stats }));
+    this.#settle();
     this.#follow();
     const stalled = this.stalledMs > 0;
     if (stalled !== this.#stalled) {
@@ -239,16 +256,33 @@ export class HlsSession extends EventTarget {
     }
   }
 
+  /** Each stall moves hls.js away from the live edge; after a calm time it may come back. */
+  #settle() {
+    const details = this.#details;
+    if (!this.lowLatency || !details || !details.partHoldBack || performance.now() - this.#calmSince < this.#calmFor) return;
+    if (this.#hls.targetLatency > details.partHoldBack) {
+      this.#hls.targetLatency = details.partHoldBack;
+      this.#calmFor = Math.max(CALM_MS, this.#calmFor * 2);
+    }
+    this.#calmSince = performance.now();
+  }
+
   /** Stays at the live edge: a little faster when late, a jump when far behind. */
   #follow() {
     const hls = this.#hls;
     const { video } = this;
     if (!hls || this.#back || video.paused || hls.targetLatency === null || !hls.latency) return;
     const late = hls.latency - hls.targetLatency;
-    const step = this.#details ? this.#details.targetduration : 1;
+    const details = this.#details;
+    const far = this.lowLatency ? JUMP_S : Math.max(3, 2 * (details ? details.targetduration : 1));
     const buffered = video.buffered.length ? video.buffered.end(video.buffered.length - 1) - video.currentTime : 0;
-    if (late > Math.max(3, 2 * step) && hls.liveSyncPosition !== null && buffered > 0) video.currentTime = hls.liveSyncPosition;
-    else if (this.lowLatency) video.playbackRate = late > 0.08 && buffered > 0.25 ? (late > 0.4 ? 1.1 : 1.05) : 1;
+    const now = performance.now();
+    if (late > far && now - this.#jumpedAt > JUMP_EVERY_MS && hls.liveSyncPosition !== null) {
+      this.#jumpedAt = now;
+      video.currentTime = hls.liveSyncPosition;
+    } else if (this.lowLatency) {
+      video.playbackRate = late > 0.08 && buffered > 0.25 ? (late > 0.25 ? 1.1 : 1.05) : 1;
+    }
   }
 
   #set(state) {

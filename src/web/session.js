@@ -22,6 +22,9 @@ const OTHERWISE = new Set(['ice', 'dtls', 'noPicture', 'codec', 'client', 'serve
 // Those that no network change heals.
 const LASTING = new Set(['codec', 'client']);
 
+// Chosen here, so that a session that begins anew stays the one viewer that it is.
+const reader = () => Array.from({ length: 4 }, () => Math.floor(Math.random() * 0x10000).toString(16).padStart(4, '0')).join('');
+
 /** What a person can choose: `auto`, `webrtc` or `hls`. Kept for the next time. */
 export const PROTOCOLS = ['auto', 'webrtc', 'hls'];
 const chosen = () => (PROTOCOLS.includes(store.get('protocol', 'auto')) ? store.get('protocol', 'auto') : 'auto');
@@ -78,7 +81,7 @@ export class Session extends EventTarget {
     this.close();
     this.why = null;
     Object.assign(this.#whep, { path, url: `${urlOfPath(path)}/whep` });
-    Object.assign(this.#hls, { path, url: `${urlOfPath(path)}/index.m3u8${access.query}` });
+    Object.assign(this.#hls, { path, url: `${urlOfPath(path)}/index.m3u8?reader=${reader()}${access.query.replace('?', '&')}` });
     if (open) this.start();
   }
 
