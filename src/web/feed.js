@@ -157,6 +157,7 @@ export class Feed extends EventTarget {
       choice: session.choice,
       why: session.why,
       behindMs: session.behindMs,
+      complaint: session.complaint,
     };
   }
 }

@@ -23,7 +23,7 @@ export function library() {
 
 const retries = (maxNumRetry, retryDelayMs) => ({ maxNumRetry, retryDelayMs, maxRetryDelayMs: 2000, backoff: 'linear' });
 const policy = (maxTimeToFirstByteMs, maxLoadTimeMs, number) => ({
-  default: { maxTimeToFirstByteMs, maxLoadTimeMs, timeoutRetry: retries(number, 0), errorRetry: retries(number, 300) },
+  default: { maxTimeToFirstByteMs, maxLoadTimeMs, timeoutRetry: retries(number, 0), errorRetry: retries(number, 200) },
 });
 
 /** Without low latency a playlist is what it was before there were parts: nothing is held. */
@@ -57,8 +57,8 @@ export function createHls(Hls, lowLatency) {
     liveSyncOnStallIncrease: 0.2,
     // The first request may have to wait for an on-demand source to start.
     manifestLoadPolicy: policy(35000, 40000, 0),
-    // Without its parts a young playlist is empty until the first segment is whole.
-    playlistLoadPolicy: policy(35000, 40000, lowLatency ? 1 : 30),
+    // A young playlist, which lists no whole segment yet, is empty to hls.js.
+    playlistLoadPolicy: policy(35000, 40000, 30),
     fragLoadPolicy: policy(10000, 30000, 2),
     testBandwidth: false,
     enableInterstitialPlayback: false,

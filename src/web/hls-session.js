@@ -38,6 +38,8 @@ export class HlsSession extends EventTarget {
   #awaited = 0; // the request for the first frame
   state = 'closed';
   failure = null;
+  /** What hls.js said last of what it could not get over, in its own words. */
+  complaint = null;
   retryAt = 0;
   joins = 0;
   reconnects = 0;
@@ -196,6 +198,7 @@ export class HlsSession extends EventTarget {
 
   #error(Hls, data) {
     if (!data.fatal) return;
+    this.complaint = `${data.details}: ${data.reason || (data.error && data.error.message) || ''}`;
     const status = data.response && data.response.code;
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR && !/incompatible|AddCodec/i.test(data.details)) {
       // A decoder that stumbled: once in a while it is helped up, else all begins anew.

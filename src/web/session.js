@@ -110,6 +110,7 @@ export class Session extends EventTarget {
   /** `webrtc` or `hls`, and its name for people. */
   get protocol() { return this.#hls.open ? 'hls' : 'webrtc'; }
   get protocolName() { return this.#hls.open ? this.#hls.kind : 'WebRTC'; }
+  get complaint() { return this.#hls.complaint; }
   get engine() { return this.#hls.open ? this.#hls.engine : null; }
   /** The time line of HLS (see HlsSession), or null. */
   get window() { return this.#hls.open && this.#had ? this.#hls.window : null; }

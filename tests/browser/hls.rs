@@ -119,7 +119,8 @@ async fn without_a_way_for_webrtc_the_page_shows_hls_by_itself_and_goes_back() {
     // WebRTC gives up in its own time, and the picture does not mind.
     gateway.wait_for_line(LONG, |l| l.contains("viewer left"));
     goes_on(&page, "#video").await;
-    assert_eq!(session(&page, "cam").await["joins"], 1);
+    let account = session(&page, "cam").await;
+    assert_eq!(account["joins"], 1, "{account:#}");
 
     // The firewall is opened, another network is there: back, without a gap.
     page.eval(
