@@ -2,7 +2,7 @@
 # Installs what camgate needs and this machine lacks: Debian 12 or 13, Ubuntu 24.04.
 #
 #   docker/setup.sh           to build and run it
-#   docker/setup.sh --test    and to test it (Chromium, ffmpeg, coturn, npm ...)
+#   docker/setup.sh --test    and to test it (Chromium, ffmpeg, coturn ...)
 #
 # May be called again at any time: what is there is left alone, and with nothing to
 # do nothing is asked of the network. The packages are listed in docker/packages/.
@@ -55,11 +55,9 @@ packages() {
   # shellcheck disable=SC2046,SC2086 # lists of words
   wanted=$(missing $(list $lists))
   chromium=no
-  if [ $test = yes ]; then
-    have node || wanted="$wanted nodejs"
-    have npm || wanted="$wanted npm"
-    browser || chromium=yes
-  fi
+  have node || wanted="$wanted nodejs"
+  have npm || wanted="$wanted npm"
+  if [ $test = yes ]; then browser || chromium=yes; fi
   had_coturn=yes
   case " $wanted " in *" coturn "*) had_coturn=no ;; esac
   if [ -z "$wanted" ] && [ $chromium = no ]; then
@@ -104,7 +102,7 @@ packages() {
 # Another system than Debian's kind: somebody may have installed all by hand.
 elsewhere() {
   lacking=
-  for tool in cc pkg-config gst-inspect-1.0; do
+  for tool in cc pkg-config gst-inspect-1.0 npm; do
     have "$tool" || lacking="$lacking $tool"
   done
   if [ -z "$lacking" ]; then
@@ -116,23 +114,22 @@ elsewhere() {
     done
   fi
   [ -z "$lacking" ] || die "this system has no apt-get, so nothing was installed. Missing:$lacking" \
-    "Please install with its own tools: a C compiler, pkg-config, and GStreamer 1.22 or later:" \
+    "Please install with its own tools: a C compiler, pkg-config, Node.js with npm, and GStreamer 1.22 or later:" \
     "its core, base, good, bad, ugly and libnice plugins, and the development files of core, base and bad." \
     "For the tests also: gst-rtsp-server and OpenSSL with development files, GStreamer's libav plugin," \
-    "Chromium, ffmpeg, coturn, Node.js with npm." \
+    "Chromium, ffmpeg, coturn." \
     "Known to Debian as: $(list run build test | tr '\n' ' ')"
   say "no apt-get here, but all that is needed to build and run is there"
 }
 
-# npm's packages for the browser tests, as this user and only when they changed.
+# npm's packages for a directory, as this user and only when they changed: hls.js for
+# the page, which the build puts into the binary; what the browser tests load.
 npm_packages() {
-  browser_tests=$root/tests/browser
-  [ -f "$browser_tests/package.json" ] || return 0
-  stamp=$browser_tests/node_modules/.installed
-  if cmp -s "$browser_tests/package-lock.json" "$stamp"; then return 0; fi
-  say "npm ci in tests/browser"
-  npm ci --prefix "$browser_tests" --no-audit --no-fund
-  cp "$browser_tests/package-lock.json" "$stamp"
+  stamp=$root/$1/node_modules/.installed
+  if cmp -s "$root/$1/package-lock.json" "$stamp"; then return 0; fi
+  say "npm ci in $1"
+  npm ci --prefix "$root/$1" --no-audit --no-fund
+  cp "$root/$1/package-lock.json" "$stamp"
 }
 
 rust() {
@@ -154,5 +151,6 @@ if have apt-get && have dpkg-query; then packages; else elsewhere; fi
 pkg-config --atleast-version=1.22 gstreamer-1.0 ||
   die "GStreamer $(pkg-config --modversion gstreamer-1.0) is too old: camgate needs 1.22 or later (Debian 12 or 13, Ubuntu 24.04)."
 rust
-[ $test = no ] || npm_packages
+npm_packages src/web
+[ $test = no ] || npm_packages tests/browser
 say "ready"

@@ -6,6 +6,8 @@ mod support;
 mod access;
 #[path = "browser/failure.rs"]
 mod failure;
+#[path = "browser/hls.rs"]
+mod hls;
 #[path = "browser/kit.rs"]
 mod kit;
 #[path = "browser/looks.rs"]

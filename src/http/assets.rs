@@ -1,5 +1,5 @@
-//! The files of src/web, as they are in the binary: hashed and compressed once,
-//! when the first of them is asked for.
+//! The files of src/web and hls.js, as they are in the binary: hashed and
+//! compressed once, when the first of them is asked for.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -17,8 +17,13 @@ use super::accept;
 
 #[derive(RustEmbed)]
 #[folder = "src/web"]
+#[exclude = "node_modules/*"]
+#[exclude = "package*.json"]
 #[allow_missing = true]
 struct Files;
+
+/// hls.js as build.rs found it.
+const HLS: (&str, &[u8]) = ("hls.js", include_bytes!(concat!(env!("OUT_DIR"), "/hls.js")));
 
 /// An embedded file.
 pub struct Asset {
@@ -36,6 +41,7 @@ static ASSETS: LazyLock<HashMap<String, Asset>> = LazyLock::new(|| {
             let mime = mime(&name)?;
             Some((name.to_string(), Asset::new(mime, Files::get(&name)?.data.into_owned())))
         })
+        .chain(mime(HLS.0).map(|mime| (HLS.0.to_owned(), Asset::new(mime, HLS.1.to_vec()))))
         .collect()
 });
 
@@ -154,6 +160,26 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         assert!(!asset.answer(&headers, |_| {}).headers().contains_key(CONTENT_ENCODING));
+    }
+
+    #[test]
+    fn hls_js_is_there_and_npm_s_files_are_not() {
+        let hls = find("hls.js").expect("hls.js");
+        assert!(hls.plain.len() > 300_000 && hls.gzip.is_some());
+        assert!(!String::from_utf8_lossy(&hls.plain).contains("sourceMappingURL"));
+        assert!(Files::iter().all(|name| !name.contains("node_modules") && !name.ends_with(".json")));
+        assert!(!ASSETS.keys().any(|name| name.contains('/')));
+    }
+
+    /// All that the player's first load fetches, as it is sent: hls.js comes later.
+    #[test]
+    fn the_page_is_small() {
+        let sent = |(name, asset): (&String, &Asset)| {
+            let first = name != HLS.0;
+            first.then(|| asset.gzip.as_ref().unwrap_or(&asset.plain).len())
+        };
+        let all: usize = ASSETS.iter().filter_map(sent).sum();
+        assert!(all < 100_000, "{all} bytes");
     }
 
     #[test]

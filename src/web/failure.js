@@ -105,6 +105,30 @@ export function noVideo(tracks = []) {
     'Another browser may play it (Safari and recent Chrome on fast machines take H.265); or set the camera to H.264.', 'slow');
 }
 
+/** The server knows beforehand that this track cannot go over WebRTC. */
+export function notOverWebrtc(track) {
+  const what = `${track.codec}${track.profile ? ` ${track.profile}` : ''}`;
+  return failure('codec', 'Not over WebRTC', `${what} is ${track.note || 'not playable over WebRTC'}.`,
+    'Set the camera to H.264 for less delay.', 'slow');
+}
+
+/** Neither hls.js nor the browser itself plays what comes over HLS. */
+export function noHlsCodec(tracks = []) {
+  const video = tracks.find((track) => track.kind === 'video');
+  return failure('codec', 'This browser cannot play it', `It has no decoder for ${video ? video.codec : 'the video'} over HLS.`,
+    'Another browser may play it (Safari and recent Chrome on fast machines take H.265); or set the camera to H.264.', 'slow');
+}
+
+/** The browser has neither Media Source Extensions nor HLS of its own. */
+export function noHls() {
+  return failure('client', 'No HLS in this browser', 'It has neither Media Source Extensions nor HLS of its own.', 'Use another browser.', 'never');
+}
+
+/** Two protocols were tried, both in vain: one account of both. */
+export function both(webrtc, hls) {
+  return { ...hls, title: webrtc.title, tried: `${webrtc.tried} HLS: ${hls.tried}`, advice: webrtc.advice };
+}
+
 /** The browser has no WebRTC. */
 export function noWebrtc() {
   return failure('client', 'No WebRTC in this browser', 'It is switched off, or an extension blocks it.', 'Allow it for this page, or use another browser.', 'never');

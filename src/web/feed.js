@@ -1,11 +1,8 @@
 // What a person is told about a path: the server's state of it and the session's own state
 // in one word, for the wall's tiles and the player alike. Decides when to hold a session.
 
-import { WhepSession } from './whep.js';
+import { Session } from './session.js';
 import { Still } from './still.js';
-import { credentials, urlOfPath } from './util.js';
-
-const access = credentials();
 
 // Where joining now can bring a picture. For the others the poll tells when that changes:
 // asking a camera again that refused us is the server's to decide.
@@ -29,17 +26,21 @@ export class Feed extends EventTarget {
   #liveSince = 0;
   #server = true;
 
-  constructor({ name, video, audio }) {
+  /**
+   * @param {object} options
+   * @param {string} options.name the path's name @param {HTMLVideoElement} options.video
+   * @param {boolean} options.audio @param {boolean} options.lowLatency see HlsSession
+   */
+  constructor({ name, video, audio, lowLatency }) {
     super();
     this.name = name;
-    this.session = new WhepSession({
+    this.session = new Session({
       path: name,
-      url: `${urlOfPath(name)}/whep`,
-      headers: access.headers,
       video,
       audio,
+      lowLatency,
       liveMs: () => (this.#liveSince ? performance.now() - this.#liveSince : 0),
-      tracks: () => (this.#status ? this.#status.tracks : []),
+      status: () => this.#status,
     });
     const still = new Still(video);
     this.session.addEventListener('ending', () => still.take());
@@ -49,8 +50,12 @@ export class Feed extends EventTarget {
 
   get status() { return this.#status; }
 
-  /** What the last poll said (PathStatus), or null when the path is unknown to it. */
+  /**
+   * What the last poll said (PathStatus), or null when the path is unknown to it. A status of
+   * another name is that of the substream: it is played instead.
+   */
   setStatus(status) {
+    this.session.path = status ? status.name : this.name;
     const before = this.#status ? this.#status.state : null;
     const codecs = (s) => JSON.stringify(s ? s.tracks.map((t) => [t.kind, t.codec]) : []);
     const changed = codecs(this.#status) !== codecs(status);
@@ -60,6 +65,7 @@ export class Feed extends EventTarget {
     else if (!this.#liveSince) this.#liveSince = performance.now();
     // News that make a failed try worth repeating before its time.
     if ((live && before && before !== 'live') || (changed && before)) this.session.retryNow();
+    this.session.news();
     this.#follow();
   }
 
@@ -80,6 +86,12 @@ export class Feed extends EventTarget {
   }
 
   get wanted() { return this.#wanted; }
+
+  /** Ends it for good. */
+  dispose() {
+    this.want(false);
+    this.session.dispose();
+  }
 
   #joinable() { return !this.#status || JOINABLE.has(this.#status.state); }
 
@@ -111,7 +123,7 @@ export class Feed extends EventTarget {
     };
     const own = status && status.state !== 'live' && status.state !== 'idle';
     switch (this.state) {
-      case 'playing': return of('live');
+      case 'playing': return session.atLive ? of('live') : { tone: 'calm', icon: 'idle', word: 'Behind live', reason: null };
       case 'paused': return status ? of(status.state, status.reason) : { tone: 'calm', icon: 'idle', word: 'Paused', reason: null };
       case 'connecting':
         return own ? of(status.state, status.reason) : { tone: 'calm', icon: 'wait', word: 'Connecting', reason: null };
@@ -140,13 +152,19 @@ export class Feed extends EventTarget {
       firstPictureMs: session.firstPictureMs,
       failure: session.failure,
       stats: session.stats,
+      protocol: session.protocol,
+      protocolName: session.protocolName,
+      choice: session.choice,
+      why: session.why,
+      behindMs: session.behindMs,
+      complaint: session.complaint,
     };
   }
 }
 
 /**
  * The page's one hook for tests and for support: `window.camgate.sessions`, a fresh array of
- * {path, state, joins, reconnects, firstPictureMs, failure, stats} at each reading. It only reads.
+ * what Feed.snapshot holds, made anew at each reading. It only reads.
  */
 export function expose(feeds) {
   window.camgate = Object.freeze({

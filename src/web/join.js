@@ -42,7 +42,7 @@ const gate = {
 
 /**
  * Begins when it is made. Asks `owner` (a WhepSession) for url, headers, path, audio, tracks()
- * and liveMs(), and tells it show(join, track), pictured(join), sampled(stats),
+ * and liveMs(), and tells it answered(join), show(join, track), pictured(join), sampled(stats),
  * ending(join) while the picture still stands, and failed(join, failure).
  */
 export class Join {
@@ -116,6 +116,7 @@ export class Join {
     this.#listen(pc.getReceivers().map((receiver) => receiver.transport).find(Boolean));
     this.#answeredAt = performance.now();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.owner.answered(this);
   }
 
   async #post(sdp) {
@@ -207,8 +208,11 @@ export class Join {
     if (this.#connectedAt) return this.fail(failures.lost('connection'));
     const ice = this.pc.iceConnectionState;
     if (ice === 'connected' || ice === 'completed') return this.fail(failures.noHandshake(this.stats && this.stats.remote));
-    this.fail(failures.noRoute(this.#answer, { turnErrors: this.#turnErrors, relay: this.#relay }));
+    this.fail(this.noRoute());
   }
+
+  /** That no way through the network was found, with all that was tried. */
+  noRoute() { return failures.noRoute(this.#answer, { turnErrors: this.#turnErrors, relay: this.#relay }); }
 
   /** Sends what candidates there are; one PATCH at a time, in order. */
   async #trickle() {

@@ -2,6 +2,7 @@
 
 import { copyText, h, icon, say, setText } from './util.js';
 import { bitrateText, msText } from './stats.js';
+import { reason } from './switch.js';
 
 /** [[label, value]] of everything there is to tell. Pure. */
 export function rows({ status, session, delayMs, quality }) {
@@ -13,6 +14,8 @@ export function rows({ status, session, delayMs, quality }) {
   const size = video && video.width ? `${video.width} × ${video.height}` : '–';
   const percent = (part) => (part === null ? '–' : `${(part * 100).toFixed(1)} %`);
   const seconds = session.firstPictureMs;
+  const hls = session.protocol === 'hls';
+  const count = (n, one, many) => `${n} ${n === 1 ? one : many}`;
   return [
     ['State', status ? `${status.state}${status.reason ? `: ${status.reason}` : ''}, since ${new Date(status.since).toLocaleString()}` : '–'],
     ['Video', videoText(video, source)],
@@ -20,19 +23,33 @@ export function rows({ status, session, delayMs, quality }) {
     ['Resolution', size],
     ['Frame rate', video && video.fps !== null ? `${video.fps.toFixed(1)} fps${source && source.fps ? ` of ${source.fps}` : ''}` : '–'],
     ['Bit rate', video ? bitrateText(video.bitrate) : '–'],
-    ['Loss', video ? `${percent(video.loss)} now, ${video.packetsLost} of ${video.packetsReceived + video.packetsLost} packets` : '–'],
-    ['Frames', video ? `${video.framesDecoded} decoded, ${video.framesDropped} dropped${video.freezes === null ? '' : `, ${video.freezes} ${video.freezes === 1 ? 'freeze' : 'freezes'}`}` : '–'],
-    ['Round trip', msText(stats.rttMs ?? null)],
-    ['Jitter buffer', video ? msText(video.jitterBufferMs) : '–'],
-    ['Delay', delayMs === null ? '–' : `${msText(delayMs)} from camgate to the screen`],
+    ...(hls ? [] : [['Loss', video ? `${percent(video.loss)} now, ${video.packetsLost} of ${video.packetsReceived + video.packetsLost} packets` : '–']]),
+    ['Frames', video ? `${video.framesDecoded} decoded, ${video.framesDropped} dropped${video.freezes === null ? '' : `, ${count(video.freezes, 'freeze', 'freezes')}`}` : '–'],
+    ...(hls ? [
+      ['Behind live', behindText(stats)],
+      ['Buffer', msText(stats.bufferMs)],
+    ] : [
+      ['Round trip', msText(stats.rttMs ?? null)],
+      ['Jitter buffer', video ? msText(video.jitterBufferMs) : '–'],
+      ['Delay', delayMs === null ? '–' : `${msText(delayMs)} from camgate to the screen`],
+    ]),
     ['Link', quality.word],
-    ['Protocol', 'WebRTC (WHEP)'],
-    ['From', stats.remote || '–'],
-    ['To', stats.local || '–'],
+    ['Protocol', hls ? `${session.protocolName} by ${session.engine}` : 'WebRTC (WHEP)'],
+    ['Why', reason(session)],
+    ...(hls ? [] : [
+      ['From', stats.remote || '–'],
+      ['To', stats.local || '–'],
+    ]),
     ['First picture', seconds === null ? '–' : `after ${seconds < 1000 ? msText(seconds) : `${(seconds / 1000).toFixed(2)} s`}`],
-    ['Sessions', `${session.joins}, joined again ${session.reconnects} ${session.reconnects === 1 ? 'time' : 'times'}`],
+    ['Sessions', `${session.joins}, joined again ${count(session.reconnects, 'time', 'times')}`],
     ['Last failure', session.failure ? `${session.failure.title}. ${session.failure.tried}` : 'none'],
   ];
+}
+
+function behindText({ behindMs, targetMs }) {
+  if (!behindMs) return '–';
+  const text = `${(behindMs / 1000).toFixed(2)} s`;
+  return targetMs ? `${text}, aims at ${(targetMs / 1000).toFixed(2)} s` : text;
 }
 
 /** Codec and profile: the camera's own word on its profile is truer than the negotiated one. */
@@ -45,6 +62,7 @@ function videoText(video, source) {
 }
 
 function audioText(audio, sound) {
+  if (audio && audio.bitrate === null && audio.codec) return audio.codec;
   if (sound && !sound.playable) return `${sound.codec}, ${sound.note || 'not playable'}`;
   if (audio && audio.codec && audio.bytes) return `${audio.codec}, ${bitrateText(audio.bitrate)}`;
   return sound ? sound.codec : 'none';
@@ -59,6 +77,7 @@ export function asText(list, path) {
 export class Overlay {
   #values = new Map();
   #last = [];
+  #labels = '';
 
   /**
    * @param {HTMLElement} el  @param {string} path the path's name
@@ -82,6 +101,13 @@ export class Overlay {
 
   show(data) {
     this.#last = rows(data);
+    const labels = this.#last.map(([label]) => label).join();
+    if (labels !== this.#labels) {
+      // Another protocol has other figures.
+      this.#labels = labels;
+      this.#values.clear();
+      this.list.replaceChildren();
+    }
     for (const [label, value] of this.#last) {
       let dd = this.#values.get(label);
       if (!dd) {

@@ -6,7 +6,10 @@ import { Overlay, Delay } from './overlay.js';
 import { Notice } from './notice.js';
 import { Poller } from './poll.js';
 import { Quality } from './stats.js';
+import { Switch } from './switch.js';
+import { Timeline } from './timeline.js';
 import { keyboard } from './keys.js';
+import { saveSnapshot } from './shot.js';
 import { credentials, fillIcons, flag, nameControl, pathFromLocation, say, setIcon, setText, store, toggleFullscreen, urlOfPath } from './util.js';
 
 const HIDDEN_MS = 60000; // a tab in the background that is not heard either lets go after that
@@ -35,13 +38,16 @@ video.playsInline = options.inline;
 video.muted = options.muted;
 video.volume = store.get('volume', 100) / 100;
 
-const feed = new Feed({ name, video, audio: true });
+const feed = new Feed({ name, video, audio: true, lowLatency: true });
 const { session } = feed;
 const quality = new Quality();
 const delay = new Delay(video);
 let grade = Quality.of(0);
 const overlay = new Overlay(byId('overlay'), name, () => showInfo(false));
 const notice = new Notice(byId('notice'), { name, onTry: () => tryNow(), onPlay: () => setPaused(false), onSignIn: () => location.reload() });
+
+const timeline = new Timeline(byId('timeline'), session);
+const protocol = new Switch(byId('protocol'), byId('fallback'), session, () => { quality.reset(); show(); });
 
 // --- playing ---
 
@@ -136,6 +142,8 @@ function show() {
   setIcon(byId('mute'), silent || sound ? 'muted' : 'sound');
   nameControl(byId('mute'), sound || (silent ? 'Sound on' : 'Sound off'), sound ? null : 'm');
   byId('volume').value = String(video.muted ? 0 : Math.round(video.volume * 100));
+  protocol.show(shown === 'playing');
+  timeline.show(shown === 'playing' || shown === 'reconnecting');
   notice.show({ paused, state: shown, view, status, session });
   if (shown !== 'playing') showGrade(Quality.of(0));
   if (infoOpen) fillInfo();
@@ -146,7 +154,8 @@ function soundNote(status) {
   if (!status || status.state !== 'live') return null;
   const audio = status.tracks.find((track) => track.kind === 'audio');
   if (!audio) return 'This camera sends no sound';
-  return audio.playable ? null : `No sound: ${audio.codec} is ${audio.note || 'not playable'}`;
+  if (session.protocol === 'hls') return audio.hls === false ? `No sound: ${audio.codec} is not playable over HLS` : null;
+  return audio.playable ? null : `No sound: ${audio.codec} is ${audio.note || 'not playable'}${audio.hls ? '; HLS has it' : ''}`;
 }
 
 function showGrade(next) {
@@ -159,6 +168,8 @@ function showGrade(next) {
 session.addEventListener('stats', ({ detail }) => {
   if (feed.state === 'playing') showGrade(quality.push(detail));
   else quality.reset();
+  timeline.show(feed.state === 'playing');
+  protocol.show(feed.state === 'playing');
   if (infoOpen) fillInfo();
 });
 
@@ -229,6 +240,7 @@ byId('volume').addEventListener('input', (e) => {
   setVolume(Number(e.target.value));
   setMuted(Number(e.target.value) === 0);
 });
+byId('shot').addEventListener('click', () => saveSnapshot(video, name));
 byId('pip').addEventListener('click', togglePip);
 byId('info').addEventListener('click', () => showInfo(!infoOpen));
 byId('keys').addEventListener('click', openKeys);

@@ -1,6 +1,7 @@
 // One camera on the wall.
 
 import { Feed } from './feed.js';
+import { Poster } from './poster.js';
 import { h, icon, setIcon, setText, urlOfPath, credentials } from './util.js';
 
 const LEAVE_MS = 1500; // scrolled past: the session is kept that long
@@ -10,6 +11,7 @@ export class Tile {
   #visible = false;
   #timer = 0;
   #ratio = 16 / 9;
+  #readers = 0;
 
   constructor(name) {
     this.name = name;
@@ -23,8 +25,10 @@ export class Tile {
     this.el = h('li', { class: 'tile', dataset: { path: name, state: 'paused' } }, this.video, this.label, this.link);
     this.el.tile = this;
     // A Feed puts its still picture before the video, so the video must be in its place by now.
-    this.feed = new Feed({ name, video: this.video, audio: false });
+    this.feed = new Feed({ name, video: this.video, audio: false, lowLatency: false });
+    this.poster = new Poster(this.video, () => this.fit(this.#ratio));
     this.feed.addEventListener('change', () => this.#show());
+    this.feed.session.addEventListener('picture', () => this.poster.drop());
     this.feed.session.addEventListener('track', () => this.video.play().catch(() => {}));
     this.video.addEventListener('resize', () => this.fit(this.#ratio));
     // Browsers pause muted video to save power; on a wall it goes on when they let it.
@@ -32,19 +36,41 @@ export class Tile {
     this.#show();
   }
 
+  /**
+   * What the last poll said.
+   * @param {object} status the path's own  @param {object|null} small its substream's, if it has
+   *   one: that is what the wall plays, the player plays the path itself
+   */
+  setStatus(status, small) {
+    this.#readers = status.readers + (small ? small.readers : 0);
+    this.feed.setStatus(small || status);
+    this.#want();
+  }
+
+  /** Asks for a poster while somebody looks and there was no video yet: its last frame stays. */
+  #want() {
+    if (this.#visible && this.feed.session.firstPictureMs === null) this.poster.want(this.feed.status);
+  }
+
   /** @param {boolean} visible on screen, in a tab that somebody looks at */
   look(visible) {
     clearTimeout(this.#timer);
     this.#visible = visible;
-    if (visible) this.feed.want(true);
-    else this.#timer = setTimeout(() => this.feed.want(false), LEAVE_MS);
+    if (visible) {
+      this.#want();
+      this.feed.want(true);
+    } else {
+      this.#timer = setTimeout(() => this.feed.want(false), LEAVE_MS);
+    }
   }
 
   /** The tile's own ratio. A picture of the same ratio fills it to the last pixel, no line beside it. */
   fit(ratio) {
     this.#ratio = ratio;
-    const { videoWidth, videoHeight } = this.video;
-    this.el.classList.toggle('fills', videoHeight > 0 && Math.abs(videoWidth / videoHeight / ratio - 1) < 0.01);
+    const { img } = this.poster;
+    const width = this.video.videoWidth || img.naturalWidth;
+    const height = this.video.videoHeight || img.naturalHeight;
+    this.el.classList.toggle('fills', height > 0 && Math.abs(width / height / ratio - 1) < 0.01);
   }
 
   get visible() { return this.#visible; }
@@ -52,7 +78,8 @@ export class Tile {
   /** Takes it off the wall for good. */
   remove() {
     clearTimeout(this.#timer);
-    this.feed.want(false);
+    this.feed.dispose();
+    this.poster.drop();
     this.video.srcObject = null;
     this.el.remove();
   }
@@ -68,7 +95,7 @@ export class Tile {
     setIcon(this.chip, shape);
     const text = reason ? `${word}: ${reason}` : word;
     setText(this.chip.querySelector('.chip-text'), text);
-    const readers = status ? status.readers : 0;
+    const readers = this.#readers;
     setText(this.viewers.querySelector('.count'), String(readers));
     const name = `${this.name}, ${text}, ${readers} ${readers === 1 ? 'viewer' : 'viewers'}`;
     if (this.link.getAttribute('aria-label') !== name) this.link.setAttribute('aria-label', name);

@@ -18,6 +18,7 @@ const SHAPES = {
   pause: 'M8 5v14M16 5v14',
   sound: 'M4 9.5v5h3.5L12 19V5L7.5 9.5zM15.5 9a4 4 0 0 1 0 6M18 6.5a8 8 0 0 1 0 11',
   muted: 'M4 9.5v5h3.5L12 19V5L7.5 9.5zM16 9.5l5 5M21 9.5l-5 5',
+  shot: 'M3 7.5h4l2-2.5h6l2 2.5h4v11.5H3zM12 9.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7',
   pip: 'M3 5h18v14H3zM12 12h6v4h-6z',
   full: 'M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5',
   unfull: 'M9 4v5H4M20 9h-5V4M15 20v-5h5M4 15h5v5',

@@ -32,7 +32,9 @@ let away = 0;
 
 function shownNames() {
   const wanted = search.value.trim().toLowerCase();
-  let names = known.map((status) => status.name);
+  // A path that another one names as its small picture is that one's tile already.
+  const small = new Set(known.map((status) => status.substream).filter(Boolean));
+  let names = known.map((status) => status.name).filter((name) => !small.has(name));
   if (view.paths) {
     // A view names its cameras: those that are not there yet have a place all the same.
     names = view.paths.filter((name, at) => view.paths.indexOf(name) === at);
@@ -58,7 +60,8 @@ function render() {
       tile = new Tile(name);
       tiles.set(name, tile);
     }
-    tile.feed.setStatus(statuses.get(name) || missing(name));
+    const status = statuses.get(name) || missing(name);
+    tile.setStatus(status, statuses.get(status.substream) || null);
     place(tile.el, at);
   });
   for (const el of list.children) seen.observe(el);

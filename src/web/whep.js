@@ -2,15 +2,14 @@
 // one Join after another, with back-off and jitter between them.
 
 import { Join } from './join.js';
+import { Backoff } from './retry.js';
 import * as failures from './failure.js';
 
-const BACKOFF_MS = 500;
-const BACKOFF_MAX_MS = 15000;
-const SLOW_MS = 30000;
 const STABLE_MS = 5000; // a session that held that long forgets earlier failures
 
 /**
- * Events: `change` (state, failure or stalled changed), `stats` (once a second), `picture`
+ * Events: `change` (state, failure or stalled changed), `stats` (once a second), `answered` (the
+ * server's answer is applied, the search for a way through the network begins), `picture`
  * (the first frame of each session), `track` (the video element got a new video track), `ending` (the picture is
  * about to go).
  * States: `closed`, `connecting`, `playing`, `reconnecting` (had a picture, joins again),
@@ -19,7 +18,7 @@ const STABLE_MS = 5000; // a session that held that long forgets earlier failure
 export class WhepSession extends EventTarget {
   #join = null;
   #timer = 0;
-  #tries = 0;
+  #backoff = new Backoff();
   #stalled = false;
   state = 'closed';
   failure = null;
@@ -50,10 +49,23 @@ export class WhepSession extends EventTarget {
   get connected() { return Boolean(this.#join && this.#join.connected); }
   get stalledMs() { return this.#join ? this.#join.stalledMs : 0; }
   get stats() { return this.#join ? this.#join.stats : null; }
+  /** What would be said if the present join found no way through the network. */
+  get route() { return this.#join ? this.#join.noRoute() : null; }
+
+  /** Shows in another element from now on, and in the old one no more. */
+  attach(video) {
+    if (this.video === video) return;
+    const { video: old, stream } = this;
+    this.video = video;
+    if (old.srcObject === stream) old.srcObject = null;
+    if (!this.#join || !stream.getVideoTracks().length) return;
+    video.srcObject = stream;
+    this.dispatchEvent(new Event('track'));
+  }
 
   start() {
     if (this.open) return;
-    this.#tries = 0;
+    this.#backoff.reset();
     this.failure = null;
     this.#begin('connecting');
   }
@@ -71,7 +83,7 @@ export class WhepSession extends EventTarget {
   /** Tries now instead of later; leaves a session alone that is connected or connecting. */
   retryNow() {
     if (!this.open || this.#join) return;
-    this.#tries = 0;
+    this.#backoff.reset();
     this.#begin(this.state);
   }
 
@@ -112,6 +124,8 @@ export class WhepSession extends EventTarget {
     this.dispatchEvent(new Event('track'));
   }
 
+  answered(join) { if (join === this.#join) this.dispatchEvent(new Event('answered')); }
+
   ending() { this.dispatchEvent(new Event('ending')); }
 
   pictured(join) {
@@ -136,27 +150,16 @@ export class WhepSession extends EventTarget {
     this.#join = null;
     this.#stalled = false;
     const held = join.hadPicture && performance.now() - join.pictureAt > STABLE_MS;
-    if (held) this.#tries = 0;
+    if (held) this.#backoff.reset();
     if (join.hadPicture) this.reconnects += 1;
-    const wait = this.#wait(failure);
-    this.#tries += 1;
+    const wait = this.#backoff.next(failure);
     this.failure = failure;
     if (wait !== null) {
       this.retryAt = performance.now() + wait;
       this.#timer = setTimeout(() => this.#begin(this.state), wait);
     }
-    const again = failure.kind === 'lost' || (this.state === 'reconnecting' && this.#tries < 4 && failure.retry === 'soon');
+    const again = failure.kind === 'lost' || (this.state === 'reconnecting' && this.#backoff.tries < 4 && failure.retry === 'soon');
     this.state = again ? 'reconnecting' : 'failed';
     this.dispatchEvent(new Event('change'));
-  }
-
-  /** How long to wait before the next try (ms), or null for never. */
-  #wait({ retry, afterMs }) {
-    if (retry === 'never') return null;
-    if (retry === 'slow') return SLOW_MS * (0.9 + Math.random() * 0.2);
-    // The first try comes at once, though not from all tiles of all walls in the same instant.
-    if (this.#tries === 0 && !afterMs) return Math.random() * 150;
-    const backoff = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** Math.max(0, this.#tries - 1));
-    return Math.max(afterMs, backoff * (0.75 + Math.random() * 0.5));
   }
 }

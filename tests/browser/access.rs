@@ -96,6 +96,14 @@ async fn axe_finds_nothing() {
         press(&page, "i").await;
         says(&page, "dd[data-row=Resolution]", "640").await;
         check("player with figures").await;
+        page.eval(
+            "const s = document.querySelector('#protocol'); s.value = 'hls'; s.dispatchEvent(new Event('change')); true",
+        )
+        .await;
+        says(&page, "dd[data-row=Protocol]", "HLS by hls.js").await;
+        page.wait_for("!document.querySelector('#timeline').hidden", LONG).await;
+        check("player over HLS").await;
+        page.eval("localStorage.removeItem('camgate.protocol')").await;
         page.goto(&at("cam?muted=false&controls=false")).await;
         plays(&page, "#video").await;
         check("bare player").await;
