@@ -58,6 +58,7 @@ pub fn run(named: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     }
     gstreamer::init().context("GStreamer does not start")?;
     tracing::info!(camgate = env!("CARGO_PKG_VERSION"), gstreamer = %gstreamer::version_string(), "starting");
+    warn_of_mpegts(&loaded.config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Files and passwords; pipelines have threads of their own.
@@ -202,12 +203,18 @@ impl Gateway for Inside {
     }
 }
 
+fn warn_of_mpegts(config: &Config) {
+    if config.hls && config.hls_variant == HlsVariant::Mpegts {
+        tracing::warn!("hlsVariant: mpegts is not there yet, paths are read as fmp4");
+    }
+}
+
 /// What the configuration says of HLS, in the muxers' words.
 fn hls_settings(config: &Config) -> muxer::Settings {
     muxer::Settings {
         variant: match config.hls_variant {
-            HlsVariant::Mpegts => Variant::Mpegts,
-            HlsVariant::Fmp4 => Variant::Fmp4,
+            // Not there yet: said when the configuration is read.
+            HlsVariant::Mpegts | HlsVariant::Fmp4 => Variant::Fmp4,
             HlsVariant::LowLatency => Variant::LowLatency,
         },
         segments: config.hls_segment_count,
@@ -324,6 +331,9 @@ async fn reload(
     let diff = inside.registry.apply(config.clone()).await;
     if diff.globals.contains(&"logLevel") {
         let _ = levels.reload(filter(config.log_level));
+    }
+    if diff.globals.contains(&"hlsVariant") {
+        warn_of_mpegts(&config);
     }
     if diff.globals.contains(&"logStructured") {
         tracing::warn!("logStructured changes with the next start");

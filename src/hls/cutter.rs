@@ -142,6 +142,14 @@ impl Cutter {
         self.open(self.duration(self.pace.period().saturating_mul(i64::from(frames))));
     }
 
+    /// Ends the segment now, so that there is a whole one.
+    pub fn cut_here(&mut self, audio: Option<&mut AudioLane>) {
+        if self.segment_length > 0 {
+            self.end_part(audio);
+            self.end_segment();
+        }
+    }
+
     /// Frames over seconds.
     pub fn rate(&self) -> (u32, u32) {
         (u32::try_from(self.second).unwrap_or(u32::MAX), u32::try_from(self.pace.period()).unwrap_or(1))

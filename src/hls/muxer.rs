@@ -184,11 +184,8 @@ impl Muxer {
         let window = segmenter.window();
         let options = Options { query: asked.suffix, skip: reload.skip };
         let media = format!("{prefix}.m3u8");
-        let ready = || match self.settings.variant {
-            Variant::LowLatency => window.media(&options),
-            // A player that finds less than a whole segment finds nothing.
-            _ => window.media(&options).filter(|_| window.segments() > 0),
-        };
+        // A player that finds less than a whole segment finds nothing.
+        let ready = || window.media(&options).filter(|_| window.segments() > 0);
         match asked.name {
             None => Ok(ready().map(|_| Answer::Playlist(multivariant(&[segmenter.stream(media)], asked.suffix)))),
             Some(name) if name == media => match window.has(reload) {
@@ -263,6 +260,10 @@ impl Muxer {
                 return Ok(());
             }
         }
+        if let State::Muxing(segmenter, _) = &mut *self.lock() {
+            segmenter.caught_up();
+        }
+        self.news.send_modify(|n| *n += 1);
         loop {
             let unit = self.next(subscription, &mut look).await?;
             if self.push(&unit)? {

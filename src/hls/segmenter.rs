@@ -208,6 +208,15 @@ impl Segmenter {
         self.cutter.window()
     }
 
+    /// All that was cached is pushed: a path that has run for a while can be played at
+    /// once, as players begin with nothing less than a whole segment (hls.js 1.7 takes
+    /// parts alone for an empty playlist).
+    pub fn caught_up(&mut self) {
+        if self.known.gop.is_some() && self.window().segments() == 0 {
+            self.cutter.cut_here(self.audio.as_mut());
+        }
+    }
+
     /// The stream for the multivariant playlist; `uri` is its media playlist.
     pub fn stream(&self, uri: String) -> Stream {
         let sps = self.tracks.iter().find_map(Track::sps);
