@@ -14,6 +14,8 @@ mod kit;
 mod looks;
 #[path = "browser/play.rs"]
 mod play;
+#[path = "browser/poster.rs"]
+mod poster;
 #[path = "browser/recovery.rs"]
 mod recovery;
 #[path = "browser/scenes.rs"]

@@ -19,7 +19,7 @@ const OURS: &[&str] = &["favicon"];
 const GONE: &[&str] = &["favicon", "whep/"];
 
 /// A page of the gateway with what the storage is to hold.
-async fn page_with(browser: &Browser, gateway: &Gateway, storage: &[(&str, &str)]) -> Page {
+pub async fn page_with(browser: &Browser, gateway: &Gateway, storage: &[(&str, &str)]) -> Page {
     let page = browser.page("about:blank").await;
     page.inner().evaluate_on_new_document(BLOCK).await.unwrap();
     page.goto(&format!("{}/assets/theme.js", gateway.url())).await;
@@ -30,9 +30,9 @@ async fn page_with(browser: &Browser, gateway: &Gateway, storage: &[(&str, &str)
 }
 
 const CHOSEN: &[(&str, &str)] = &[("camgate.protocol", "\"hls\"")];
-const BLOCKED: &[(&str, &str)] = &[("blocked", "1")];
+pub const BLOCKED: &[(&str, &str)] = &[("blocked", "1")];
 
-async fn over(page: &Page, path: &str, protocol: &str) {
+pub async fn over(page: &Page, path: &str, protocol: &str) {
     watch(page).await;
     let there = format!("session({path:?})?.protocol === {protocol:?} && session({path:?}).state === 'playing'");
     page.wait_for(&there, LONG).await;
