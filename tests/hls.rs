@@ -8,7 +8,7 @@ use std::time::Duration;
 use support::api::{SOON, status, until_status};
 use support::camera::{Audio, Builder, Camera, Codec};
 use support::gateway::{Gateway, paths};
-use support::hls::{Follower, decode, get, probe};
+use support::hls::{Follower, client, decode, get, get_with, probe};
 use support::{until, until_true};
 
 fn small() -> Builder {
@@ -243,10 +243,11 @@ async fn a_thousand_blocked_requests_that_go_away() {
     player.until(2.0).await;
     camera.stall();
     let url = player.media_url(&format!("&_HLS_msn={}", player.now.next() + 1));
+    let client = client();
     let waiting: Vec<_> = (0..1_000)
         .map(|_| {
-            let url = url.clone();
-            tokio::spawn(async move { get(&url).await })
+            let (client, url) = (client.clone(), url.clone());
+            tokio::spawn(async move { get_with(&client, &url).await })
         })
         .collect();
     let before = gateway.usage();

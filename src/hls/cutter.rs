@@ -321,3 +321,7 @@ impl Cutter {
         (self.open, self.segment_length, self.segment_bytes) = (false, 0, 0);
     }
 }
+
+#[cfg(test)]
+#[path = "cutter_tests.rs"]
+mod tests;

@@ -378,7 +378,3 @@ impl Segmenter {
         Ok(())
     }
 }
-
-#[cfg(test)]
-#[path = "segmenter_tests.rs"]
-mod tests;

@@ -96,6 +96,8 @@ pub fn clean(page: &Page, allowed: &[&str]) {
         .into_iter()
         .filter(|l| ["exception:", "error:", "log error:", "warning:", "log warning:"].iter().any(|s| l.starts_with(s)))
         .filter(|l| !allowed.iter().any(|a| l.contains(a)))
+        // Posters are asked for at once; a path that has never run has none.
+        .filter(|l| !(l.contains("/snapshot.jpg") && l.contains("404")))
         .collect();
     assert!(bad.is_empty(), "the page complains:\n{}", bad.join("\n"));
 }

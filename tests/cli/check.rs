@@ -10,12 +10,12 @@ fn a_good_file_is_fine_and_one_that_mediamtx_has_gets_one_warning() {
     let said = camgate(&["check", &name]);
     assert_eq!(said.code, 0, "{}", said.all());
     assert!(said.out.contains("fine") && said.err.is_empty(), "{}", said.all());
-    let (_dir, name) = file("rtspAddress: :8554\nhls: no\npaths:\n  gate:\n    source: test\n    record: no\n");
+    let (_dir, name) = file("rtspAddress: :8554\nsrt: no\npaths:\n  gate:\n    source: test\n    record: no\n");
     let said = camgate(&["check", &name]);
     assert_eq!(said.code, 0, "{}", said.all());
     let warnings: Vec<_> = said.out.lines().filter(|l| l.contains("warning")).collect();
     assert_eq!(warnings.len(), 1, "{}", said.out);
-    assert!(["rtspAddress", "hls", "record"].iter().all(|k| warnings[0].contains(k)), "{}", said.out);
+    assert!(["rtspAddress", "srt", "record"].iter().all(|k| warnings[0].contains(k)), "{}", said.out);
 }
 
 #[test]

@@ -33,12 +33,17 @@ impl Reply {
 
 /// GETs a URL.
 pub async fn get(url: &str) -> Reply {
-    super::init();
-    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
-    get_with(&client, url).await
+    get_with(&client(), url).await
 }
 
-async fn get_with(client: &reqwest::Client, url: &str) -> Reply {
+/// A client that keeps no connection. One for many requests: making one takes time.
+pub fn client() -> reqwest::Client {
+    super::init();
+    reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
+}
+
+/// [`get`] with a client at hand.
+pub async fn get_with(client: &reqwest::Client, url: &str) -> Reply {
     let start = Instant::now();
     let response = client.get(url).timeout(Duration::from_secs(60)).send().await.unwrap_or_else(|e| panic!("{e:?}"));
     let status = response.status().as_u16();
@@ -122,7 +127,7 @@ impl Follower {
         let next = if self.now.can_block {
             let part = self.now.growing.as_ref().map_or(0, |s| s.parts.len());
             let at = format!("&_HLS_msn={}&_HLS_part={part}", self.now.next());
-            let got = if self.loads % 3 == 0 {
+            let got = if self.loads.is_multiple_of(3) {
                 let delta = self.load(&format!("{at}&_HLS_skip=YES")).await;
                 playlist::rules(&delta).unwrap_or_else(|e| panic!("{e}: {delta:#?}"));
                 playlist::apply_delta(&self.now, &delta).unwrap_or_else(|e| panic!("{e}: {delta:#?}"))

@@ -67,4 +67,4 @@ mod walk_tests;
 /// A player's side of the rules; the tests over HTTP have it, too.
 #[cfg(test)]
 #[path = "../../../tests/support/playlist.rs"]
-mod walker;
+pub(crate) mod walker;
