@@ -236,6 +236,19 @@ async fn readers_are_counted_and_the_muxer_ends_after_the_last_one() {
 }
 
 #[tokio::test]
+async fn always_remux_starts_before_anybody_asks_but_wakes_nobody() {
+    let camera = small().start();
+    let gateway = Gateway::start(&format!(
+        "hlsAlwaysRemux: yes\npaths:\n  gate:\n    source: {}\n  asleep:\n    source: test\n    sourceOnDemand: yes\n",
+        camera.url()
+    ));
+    gateway.wait_for_line(SOON, |l| l.contains("HLS muxer starts") && l.contains("gate"));
+    assert_eq!(status(&gateway, "gate").await["readers"], 0);
+    assert_eq!(status(&gateway, "asleep").await["state"], "idle");
+    Follower::start(gateway.url(), "gate").await;
+}
+
+#[tokio::test]
 async fn a_thousand_blocked_requests_that_go_away() {
     let camera = small().start();
     let gateway = gateway(&camera, "");

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod health;
+mod inside;
 pub mod pipeline;
 pub mod probe;
 pub mod run;

@@ -5,20 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use camgate::config::{self, Config, HlsVariant, LogLevel};
-use camgate::error::{Error, Kind, Result};
-use camgate::hls::muxer;
+use camgate::config::{self, Config, LogLevel};
 use camgate::hls::muxers::Muxers;
-use camgate::hls::playlist::Variant;
-use camgate::http::{self, Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Seen, Watch};
+use camgate::http;
 use camgate::path::registry::Registry;
-use camgate::path::status::PathStatus;
-use camgate::webrtc::ice::{self, Ice};
-use camgate::webrtc::offer;
-use camgate::webrtc::session::{SessionMeta, Sessions};
+use camgate::webrtc::ice::Ice;
+use camgate::webrtc::session::Sessions;
 use camgate::webrtc::webrtcbin::{self, WebrtcBin};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -26,6 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, reload};
 
 use crate::cli::config as files;
+use crate::cli::inside::{Inside, always_remux, warn_of_mpegts};
 
 /// A shutdown that takes longer is cut off: SIGTERM ends within 5 s.
 const SHUTDOWN: Duration = Duration::from_millis(4_500);
@@ -95,136 +91,6 @@ fn init_log(config: &Config) -> Levels {
     handle
 }
 
-/// The inside, as HTTP sees it.
-struct Inside {
-    registry: Registry,
-    sessions: Sessions,
-    muxers: Muxers,
-    ready: AtomicBool,
-}
-
-impl Inside {
-    /// The Hub knows a muxer as one reader: its own readers count instead.
-    fn count(&self, status: &mut PathStatus) {
-        let (readers, muxer) = self.muxers.readers(&status.name);
-        status.readers = status.readers.saturating_sub(usize::from(muxer)) + readers;
-    }
-}
-
-impl Gateway for Inside {
-    fn config(&self) -> Arc<Config> {
-        self.registry.config()
-    }
-
-    fn ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
-    }
-
-    fn statuses(&self) -> Boxed<'_, Vec<PathStatus>> {
-        Box::pin(async {
-            let mut all = self.registry.statuses().await;
-            all.iter_mut().for_each(|s| self.count(s));
-            all
-        })
-    }
-
-    fn status<'a>(&'a self, path: &'a str) -> Boxed<'a, Result<PathStatus>> {
-        Box::pin(async move {
-            let mut status = self.registry.status(path).await?;
-            self.count(&mut status);
-            Ok(status)
-        })
-    }
-
-    fn snapshot<'a>(&'a self, look: Look<'a>) -> Boxed<'a, Result<Seen>> {
-        Box::pin(async move {
-            let still = self.registry.still(look.path)?;
-            let tag = still.tag(look.width);
-            let jpeg = match (look.known)(&tag) {
-                true => None,
-                false => Some(still.picture(look.path, look.width).await?),
-            };
-            Ok(Seen { tag, taken: still.taken(), age: still.age(), jpeg })
-        })
-    }
-
-    fn watch(&self, request: Watch) -> Boxed<'_, Result<Opened>> {
-        Box::pin(async move {
-            if !self.ready() {
-                return Err(Error::new(Kind::Unavailable, "camgate is shutting down").retry_after(2));
-            }
-            let limits = &self.config().limits;
-            let bounds = offer::Limits {
-                bytes: limits.sdp_size.0,
-                sections: limits.sdp_sections,
-                candidates: limits.sdp_candidates,
-            };
-            let offer = offer::parse_within(&request.offer, &bounds)?;
-            let subscription = self.registry.join(&request.path).await?;
-            let meta = SessionMeta { path: request.path, user: request.user, remote: request.remote };
-            let opened = self.sessions.open(offer, subscription, meta).await?;
-            Ok(Opened { secret: opened.secret, etag: opened.etag, answer: opened.answer })
-        })
-    }
-
-    fn hls<'a>(&'a self, request: Hls<'a>) -> Boxed<'a, Result<HlsAnswer>> {
-        Box::pin(async move {
-            let settings = hls_settings(&self.config());
-            let muxer = match self.muxers.get(request.path, &settings) {
-                Some(muxer) => muxer,
-                // What a muxer that has ended named is gone with it.
-                None if request.name.is_some() => {
-                    return Err(Error::new(Kind::NotFound, "there is no such segment (any more)"));
-                }
-                None if !self.ready() => {
-                    return Err(Error::new(Kind::Unavailable, "camgate is shutting down").retry_after(2));
-                }
-                None => {
-                    let subscription = self.registry.join(request.path).await?;
-                    self.muxers.start(request.path, settings, subscription)
-                }
-            };
-            let Hls { name, query, suffix, reader, .. } = request;
-            muxer.answer(muxer::Asked { name, query, suffix, reader }).await
-        })
-    }
-
-    fn patch<'a>(&'a self, patch: Patch<'a>) -> Boxed<'a, Result<()>> {
-        Box::pin(self.sessions.patch(patch.secret, patch.path, patch.if_match, patch.body))
-    }
-
-    fn delete<'a>(&'a self, path: &'a str, secret: &'a str) -> Boxed<'a, Result<()>> {
-        Box::pin(self.sessions.delete(secret, path))
-    }
-
-    fn ice_links(&self, user: &str) -> Vec<String> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        ice::link_headers(&self.config().webrtc_ice_servers2, now, user)
-    }
-}
-
-fn warn_of_mpegts(config: &Config) {
-    if config.hls && config.hls_variant == HlsVariant::Mpegts {
-        tracing::warn!("hlsVariant: mpegts is not there yet, paths are read as fmp4");
-    }
-}
-
-/// What the configuration says of HLS, in the muxers' words.
-fn hls_settings(config: &Config) -> muxer::Settings {
-    muxer::Settings {
-        variant: match config.hls_variant {
-            // Not there yet: said when the configuration is read.
-            HlsVariant::Mpegts | HlsVariant::Fmp4 => Variant::Fmp4,
-            HlsVariant::LowLatency => Variant::LowLatency,
-        },
-        segments: config.hls_segment_count,
-        segment: config.hls_segment_duration,
-        part: config.hls_part_duration,
-        max_bytes: config.hls_segment_max_size.0,
-        close_after: (!config.hls_always_remux).then_some(config.hls_muxer_close_after),
-    }
-}
-
 async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> anyhow::Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let engine = Arc::new(WebrtcBin::new()?);
@@ -237,6 +103,7 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     let sessions = Sessions::new(engine, ice.clone(), registry.config_changes());
     let inside = Arc::new(Inside { registry, sessions, muxers: Muxers::new(), ready: AtomicBool::new(true) });
     let mut server = http::serve(listeners, inside.clone())?;
+    tokio::spawn(always_remux(inside.clone()));
     announce(&server);
     let mut watch = file.as_deref().map(config::watch);
     loop {

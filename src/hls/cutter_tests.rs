@@ -109,7 +109,7 @@ proptest! {
         let mut last: Option<walker::MediaPlaylist> = None;
         for (i, (jitter, lost, odd_key)) in frames.into_iter().enumerate() {
             time += TICKS * if lost == 0 { 3 } else { 1 };
-            let key = i == 0 || i as u32 % gop == 0 || (odd_key && lost == 1);
+            let key = i == 0 || (i as u32).is_multiple_of(gop) || (odd_key && lost == 1);
             if i == breaks {
                 time += 300_000;
                 c.breaks(900_000 + time, None, None);
