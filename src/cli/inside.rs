@@ -137,6 +137,8 @@ pub async fn always_remux(inside: Arc<Inside>) {
     loop {
         look.tick().await;
         let config = inside.config();
+        // One that was to stay, and is not any more, would never end by itself.
+        inside.muxers.keep(|path, settings| config.hls && *settings == hls_settings(&config, path));
         if !config.hls || !config.hls_always_remux || !inside.ready() {
             continue;
         }

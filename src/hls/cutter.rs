@@ -31,6 +31,9 @@ pub struct Cut {
     pub prefix: String,
 }
 
+/// Longer GOPs are cut into several segments.
+pub const LONGEST_GOP: Duration = Duration::from_secs(10);
+
 /// A sample of the leading track.
 #[derive(Debug)]
 pub struct Frame {
@@ -77,6 +80,8 @@ pub struct Cutter {
     part_length: i64,
     /// A segment has begun.
     open: bool,
+    /// With a key frame.
+    open_key: bool,
     segment_length: i64,
     segment_bytes: usize,
     sequence: u32,
@@ -115,6 +120,7 @@ impl Cutter {
             part: Vec::new(),
             part_length: 0,
             open: false,
+            open_key: false,
             segment_length: 0,
             segment_bytes: 0,
             sequence: 0,
@@ -139,7 +145,8 @@ impl Cutter {
 
     /// [`Cutter::open`] for GOPs of so many frames.
     pub fn open_for(&mut self, frames: u32) {
-        self.open(self.duration(self.pace.period().saturating_mul(i64::from(frames))));
+        // A camera with a key frame a minute would have us keep minutes of it.
+        self.open(self.duration(self.pace.period().saturating_mul(i64::from(frames))).min(LONGEST_GOP));
     }
 
     /// Ends the segment now, so that there is a whole one.
@@ -157,10 +164,11 @@ impl Cutter {
 
     /// Peak and average bit rate, bits per second: of the segments, or of what came so far.
     pub fn bit_rates(&self) -> (u64, Option<u64>) {
-        let so_far = self.bytes * 8 * self.second.unsigned_abs() / self.length.max(1).unsigned_abs();
+        let so_far = u128::from(self.bytes) * 8 * u128::from(self.second.unsigned_abs())
+            / u128::from(self.length.max(1).unsigned_abs());
         match self.window.bit_rates() {
             Some((peak, average)) => (self.peak.max(peak), Some(average)),
-            None => (so_far, None),
+            None => (u64::try_from(so_far).unwrap_or(u64::MAX), None),
         }
     }
 
@@ -214,9 +222,12 @@ impl Cutter {
         let segment =
             i64::try_from(self.cut.segment.as_millis()).unwrap_or(i64::MAX / self.second) * self.second / 1_000;
         let long = self.segment_length * 2 + period >= segment * 2;
+        // A segment that was cut elsewhere ends with the next key frame, however short:
+        // otherwise all that follow might begin in the middle of a GOP.
+        let realign = frame.key && !self.open_key;
         let over = self.duration(self.segment_length + duration) > self.window.limit();
         let heavy = self.segment_bytes + frame.data.len() > self.cut.max_bytes;
-        if self.open && self.segment_length > 0 && ((frame.key && long) || over || heavy) {
+        if self.open && self.segment_length > 0 && ((frame.key && long) || realign || over || heavy) {
             self.end_part(audio.as_deref_mut());
             self.end_segment();
         } else if !self.part.is_empty() && self.part_length + duration > full + full * SLEW / 1_000 {
@@ -224,7 +235,7 @@ impl Cutter {
         }
         if !self.open {
             let _ = self.window.begin_segment(frame.wall_ms, frame.key);
-            self.open = true;
+            (self.open, self.open_key) = (true, frame.key);
         }
         if self.part.is_empty() {
             self.base = now;
@@ -302,7 +313,7 @@ impl Cutter {
                 let length_so_far = self.segment_length;
                 self.end_segment();
                 let _ = self.window.begin_segment(wall_ms, independent);
-                self.open = true;
+                (self.open, self.open_key) = (true, independent);
                 if let Err(refused) = self.window.add_part(length, independent, bytes) {
                     tracing::warn!(?length, ?length_so_far, "a part was lost: {refused}");
                 }

@@ -6,6 +6,10 @@ use crate::hls::playlist::{Options, walker};
 const TICKS: i64 = 3_600;
 
 fn cutter(variant: Variant) -> Cutter {
+    cutter_of(variant, TICKS)
+}
+
+fn cutter_of(variant: Variant, ticks: i64) -> Cutter {
     let cut = Cut {
         variant,
         segments: 7,
@@ -14,7 +18,7 @@ fn cutter(variant: Variant) -> Cutter {
         max_bytes: 1 << 20,
         prefix: "hls-1".into(),
     };
-    Cutter::new(cut, TICKS * 1_000, 90_000, b"map".to_vec())
+    Cutter::new(cut, ticks * 1_000, 90_000, b"map".to_vec())
 }
 
 fn frame(time: i64, key: bool, size: usize) -> Frame {
@@ -69,6 +73,26 @@ fn short_gops_are_gathered_and_what_is_too_long_is_cut() {
         c.push(frame(i * TICKS, i == 0, 100_000), None).unwrap();
     }
     assert!(playlist(&c).segments.iter().all(|s| s.duration <= 440_000_000), "more than hlsSegmentMaxSize");
+}
+
+#[test]
+fn segments_find_back_to_the_key_frames() {
+    // 5, 8 and 25 frames a second with a GOP of a second, joined at every phase of it.
+    for (ticks, gop) in [(18_000, 5), (11_250, 8), (TICKS, 25)] {
+        for phase in 1..gop {
+            let mut c = cutter_of(Variant::LowLatency, ticks);
+            c.open_for(u32::try_from(gop).unwrap());
+            for i in 0..10 * gop {
+                c.push(frame(i * ticks, i % gop == 0, 100), None).unwrap();
+                if i == phase {
+                    c.cut_here(None);
+                }
+            }
+            let list = playlist(&c);
+            let odd = list.numbered().filter(|(_, s)| s.parts.first().is_some_and(|p| !p.independent)).count();
+            assert!(odd <= 1, "GOP of {gop}, phase {phase}: {list:#?}");
+        }
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::hls::cutter::Cut;
 use crate::hls::playlist::{Found, Options, Reload, State as Place, Variant, multivariant};
 use crate::hls::segmenter::{Ended, Known, Segmenter};
-use crate::media::codec::Codec;
+use crate::media::codec::{Codec, Kind as Media};
 use crate::media::hub::{AccessUnit, Subscription};
 
 /// How long a request may wait for the first playlist: a GOP of ten seconds, and some.
@@ -210,8 +210,9 @@ impl Muxer {
 
     async fn run(self: Arc<Self>, mut subscription: Subscription) {
         tracing::info!(path = %self.path, "HLS muxer starts");
+        let mut anew = false;
         let why = loop {
-            match self.instance(&mut subscription).await {
+            match self.instance(&mut subscription, std::mem::replace(&mut anew, true)).await {
                 Ok(()) => tracing::info!(path = %self.path, "the frame rate changed: the HLS muxer begins anew"),
                 Err(why) => break why,
             }
@@ -221,11 +222,12 @@ impl Muxer {
         self.news.send_modify(|n| *n += 1);
     }
 
-    /// One segmenter from its first unit to its end; Ok when another one follows.
-    async fn instance(&self, subscription: &mut Subscription) -> std::result::Result<(), Error> {
+    /// One segmenter from its first unit to its end; Ok when another one follows, which
+    /// begins `anew`: with the next key frame, and without what the last one believed.
+    async fn instance(&self, subscription: &mut Subscription, anew: bool) -> std::result::Result<(), Error> {
         let prefix = format!("hls-{:08x}", rand::random::<u32>());
         let codecs: Vec<Codec> = subscription.tracks().iter().map(|t| t.codec.clone()).collect();
-        let rhythm = subscription.rhythm();
+        let rhythm = subscription.rhythm().filter(|_| !anew);
         let known = Known {
             gop: rhythm.map(|r| r.0),
             period: rhythm.map(|r| r.1),
@@ -240,7 +242,9 @@ impl Muxer {
             max_bytes: self.settings.max_bytes,
             prefix: prefix.clone(),
         };
-        let mut units = subscription.play().units;
+        let start = subscription.play();
+        // A still that nothing follows is no beginning.
+        let mut units = if anew || !start.continuous { Vec::new() } else { start.units };
         let mut look = tokio::time::interval(LOOK);
         loop {
             match Segmenter::begin(cut.clone(), known.clone(), &codecs, &units, wall) {
@@ -253,7 +257,11 @@ impl Muxer {
                 Err(Ended::FrameRate) => return Ok(()),
                 Err(Ended::Unfit(why)) => return Err(unfit(&why)),
             }
-            units.push(self.next(subscription, &mut look).await?);
+            let unit = self.next(subscription, &mut look).await?;
+            // Pictures before the first key frame are of no use.
+            if unit.key || unit.kind == Media::Audio || units.iter().any(|u| u.kind == Media::Video) {
+                units.push(unit);
+            }
         }
         for unit in units {
             if self.push(&unit)? {

@@ -46,6 +46,11 @@ impl Muxers {
         muxer
     }
 
+    /// Ends every muxer that is not wanted as it is any more.
+    pub fn keep(&self, wanted: impl Fn(&str, &Settings) -> bool) {
+        self.lock().iter().filter(|(path, m)| m.alive() && !wanted(path, m.settings())).for_each(|(_, m)| m.end());
+    }
+
     /// Readers of a path over HLS, and whether a muxer is among the Hub's readers.
     pub fn readers(&self, path: &str) -> (usize, bool) {
         self.lock().get(path).filter(|m| m.alive()).map_or((0, false), |m| (m.readers(), true))

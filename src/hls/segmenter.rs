@@ -6,7 +6,6 @@
 //! time, which the Hub gives for both.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -14,7 +13,7 @@ use crate::hls::audio_lane::AudioLane;
 use crate::hls::cmaf::decode_time::{DecodeTimes, Unwrap, reorder_depth};
 use crate::hls::cmaf::nal::{self, Format, ParameterSets};
 use crate::hls::cmaf::{self, Track};
-use crate::hls::cutter::{Cut, Cutter, Frame};
+use crate::hls::cutter::{Cut, Cutter, Frame, LONGEST_GOP};
 use crate::hls::pace;
 use crate::hls::playlist::{Stream, Window};
 use crate::media::codec::{Codec, Kind};
@@ -30,10 +29,6 @@ const OPUS: u32 = 48_000;
 const ORIGIN_S: i64 = 10;
 /// A longer hole is no lost frame, milliseconds.
 const HOLE_MS: i64 = 1_000;
-/// Without a second key frame the first playlist goes out after so much media all the
-/// same, and segments are cut on any frame.
-const LONGEST_GOP: Duration = Duration::from_secs(10);
-
 /// What is known of the path beforehand.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
@@ -373,6 +368,7 @@ impl Segmenter {
         if let Some(frames) = frames {
             self.cutter.open_for(frames);
         } else if self.cutter.length() >= LONGEST_GOP {
+            // Without a second key frame the first playlist goes out all the same.
             self.cutter.open(LONGEST_GOP);
         }
         Ok(())
