@@ -208,7 +208,14 @@ impl Muxer {
         }
     }
 
+    fn ended(&self, why: Error) {
+        *self.lock() = State::Ended(why);
+        self.news.send_modify(|n| *n += 1);
+    }
+
     async fn run(self: Arc<Self>, mut subscription: Subscription) {
+        // Whatever ends this task, a panic included: the next request begins anew.
+        let _end = End(self.clone());
         tracing::info!(path = %self.path, "HLS muxer starts");
         let mut anew = false;
         let why = loop {
@@ -218,8 +225,7 @@ impl Muxer {
             }
         };
         tracing::info!(path = %self.path, "HLS muxer ends: {}", why.message);
-        *self.lock() = State::Ended(why);
-        self.news.send_modify(|n| *n += 1);
+        self.ended(why);
     }
 
     /// One segmenter from its first unit to its end; Ok when another one follows, which
@@ -282,11 +288,18 @@ impl Muxer {
 
     /// Whether another segmenter has to go on.
     fn push(&self, unit: &AccessUnit) -> std::result::Result<bool, Error> {
-        let result = match &mut *self.lock() {
-            State::Muxing(segmenter, _) => segmenter.push(unit),
-            _ => Ok(()),
+        let (result, news) = match &mut *self.lock() {
+            State::Muxing(segmenter, _) => {
+                let before = segmenter.window().progress();
+                let result = segmenter.push(unit);
+                (result, segmenter.window().progress() != before)
+            }
+            _ => (Ok(()), false),
         };
-        self.news.send_modify(|n| *n += 1);
+        // Not with each frame: it wakes every request that waits.
+        if news {
+            self.news.send_modify(|n| *n += 1);
+        }
         match result {
             Ok(()) => Ok(false),
             Err(Ended::FrameRate) => Ok(true),
@@ -315,6 +328,17 @@ impl Muxer {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Ends a muxer whose task is over and did not say so.
+struct End(Arc<Muxer>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if self.0.alive() {
+            self.0.ended(Error::new(Kind::Unavailable, "the HLS muxer stopped").retry_after(1));
         }
     }
 }

@@ -232,7 +232,7 @@ impl Segmenter {
             (Kind::Video, true) => self.push_video(unit),
             (Kind::Audio, false) => {
                 let Some(data) = payloads(unit).next() else { return Ok(()) };
-                let time = self.place(unit, |_| {});
+                let time = self.place(unit, false);
                 self.cut(unit, Bytes::copy_from_slice(data), time, 0, true, false)
             }
             (Kind::Audio, true) if self.known.aac.is_none() => {
@@ -284,7 +284,7 @@ impl Segmenter {
             map = Some(cmaf::init(&self.tracks).map_err(unfit)?);
         }
         let fresh = map.is_some();
-        let time = self.place(unit, |breaks| *breaks = fresh);
+        let time = self.place(unit, fresh);
         if let Some(map) = map {
             self.breaks(time, Some(map));
         }
@@ -305,7 +305,7 @@ impl Segmenter {
 
     /// Where a unit of the leading track belongs, units. What does not continue the
     /// last one breaks the stream (`ours`: the caller is about to do that).
-    fn place(&mut self, unit: &AccessUnit, ours: impl Fn(&mut bool)) -> i64 {
+    fn place(&mut self, unit: &AccessUnit, ours: bool) -> i64 {
         let count = self.unwrap.push(unit.timestamp);
         let mut time = match self.shift {
             Some(shift) => count + shift,
@@ -317,8 +317,6 @@ impl Segmenter {
             }
         };
         let mut breaks = false;
-        ours(&mut breaks);
-        let ours = breaks;
         if let Some(expected) = self.cutter.expected() {
             let hole = HOLE_MS * i64::from(self.scale) / 1_000;
             // A reordered frame is some frames behind what is expected, at most.

@@ -265,6 +265,12 @@ impl<B: AsRef<[u8]>> Window<B> {
         Some((peak, rate(self.listed.iter().map(bytes).sum(), self.duration())))
     }
 
+    /// Changes with everything that a playlist shows: where the next part will stand, and
+    /// whether one can go out at all.
+    pub fn progress(&self) -> (u64, usize, bool) {
+        (self.next, self.current.as_ref().map_or(0, |s| s.parts.len()), self.target.is_some())
+    }
+
     /// The number of listed whole segments.
     pub fn segments(&self) -> usize {
         self.listed.len()
