@@ -65,7 +65,12 @@ async fn viewers_stay_and_go_on_from_the_next_key_frame() {
     // Who came while it was off was held, and let in.
     let late = late.await.unwrap().expect("the join during the outage");
     frames(&late, 10).await;
-    assert!(late.with(|log| log.video.frames[0].key));
+    late.with(|log| {
+        let v = &log.video;
+        let first: Vec<_> = v.frames.iter().take(3).map(|f| (f.key, f.packets, f.complete, f.index())).collect();
+        let lost = (v.early, v.lost, v.nacks_sent, v.plis_sent, v.first_packet.zip(log.connected).map(|(f, c)| f - c));
+        assert!(v.frames[0].key, "{first:?}, early, lost, NACKs, PLIs, after connected: {lost:?}");
+    });
     let status = until_state(&gateway, "gate", "live").await;
     assert_eq!((&status["readers"], status["reason"].is_null()), (&3.into(), true));
     let log = gateway.log();

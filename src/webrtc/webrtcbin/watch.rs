@@ -2,7 +2,7 @@
 //! forward, and counts signs of life.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -15,11 +15,18 @@ use tokio::sync::{Notify, watch};
 use crate::webrtc::engine::PeerState;
 use crate::webrtc::offer::Fingerprint;
 
+/// The handshake is over for us, and the peer is who the offer says.
+const VERIFIED: u8 = 1;
+/// Our last flight of the handshake was handed to the network.
+const FLIGHT_SENT: u8 = 2;
+
 /// Watches one session. Its callbacks run on GStreamer's threads and only set.
 #[derive(Debug)]
 pub struct Watch {
     state: watch::Sender<PeerState>,
     expected: Vec<Fingerprint>,
+    /// [`VERIFIED`] and [`FLIGHT_SENT`].
+    handshake: AtomicU8,
     began: Instant,
     /// ms since `began` of the last RTCP packet from the peer.
     heard: AtomicU64,
@@ -32,6 +39,7 @@ impl Watch {
         Arc::new(Watch {
             state: watch::Sender::new(PeerState::Connecting),
             expected,
+            handshake: AtomicU8::new(0),
             began: Instant::now(),
             heard: AtomicU64::new(0),
             key_wanted: Notify::new(),
@@ -51,6 +59,15 @@ impl Watch {
             }
             open
         });
+    }
+
+    /// A step of the handshake is done. Connected with the last of them: dtlsenc sends
+    /// from a queue of its own, which media would overtake, and a peer that has not got
+    /// our Finished yet has no keys for it: the burst of instant start was lost unseen.
+    fn done(&self, step: u8) {
+        if self.handshake.fetch_or(step, Ordering::AcqRel) | step == VERIFIED | FLIGHT_SENT {
+            self.connected();
+        }
     }
 
     fn connected(&self) {
@@ -82,6 +99,19 @@ impl Watch {
                 let watch = self.clone();
                 element.connect_notify(Some("connection-state"), move |dec, _| watch.dtls(dec));
             }
+            "dtlsenc" => {
+                if let Some(pad) = element.static_pad("src") {
+                    let watch = self.clone();
+                    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                        let data = info.buffer().and_then(|b| b.map_readable().ok());
+                        if !data.is_some_and(|data| has_finished(&data)) {
+                            return gst::PadProbeReturn::Ok;
+                        }
+                        watch.done(FLIGHT_SENT);
+                        gst::PadProbeReturn::Remove
+                    });
+                }
+            }
             "dtlssrtpdec" => {
                 if let Some(pad) = element.static_pad("rtcp_src") {
                     let watch = self.clone();
@@ -104,7 +134,7 @@ impl Watch {
             "connected" => {
                 let pem = dec.property::<Option<String>>("peer-pem").unwrap_or_default();
                 if self.expected.iter().all(|f| matches(f, &pem)) {
-                    self.connected();
+                    self.done(VERIFIED);
                 } else {
                     self.close("the peer's DTLS certificate is not the one of its offer");
                 }
@@ -114,6 +144,22 @@ impl Watch {
             _ => {}
         }
     }
+}
+
+/// Whether a datagram has a handshake record that is encrypted: the Finished, or what
+/// goes with it (RFC 6347 §4.1: type, version, epoch, sequence number, length; DTLS 1.3
+/// writes all its encrypted records with the first bits 001, RFC 9147 §4).
+fn has_finished(mut datagram: &[u8]) -> bool {
+    while let [kind, _, _, e0, e1, _, _, _, _, _, _, l0, l1, rest @ ..] = datagram {
+        if *kind == 22 && (*e0, *e1) != (0, 0) {
+            return true;
+        }
+        if kind >> 5 == 1 {
+            return true;
+        }
+        datagram = rest.get(usize::from(u16::from_be_bytes([*l0, *l1]))..).unwrap_or_default();
+    }
+    false
 }
 
 /// Whether the certificate in `pem` has this fingerprint (RFC 8122 §5).
@@ -156,6 +202,36 @@ mod tests {
         assert!(!matches(&wrong, &pem));
         assert!(!matches(&right, ""));
         assert!(!matches(&Fingerprint { algorithm: "md5".into(), ..right }, &pem));
+    }
+
+    fn record(kind: u8, epoch: u8, length: u8) -> Vec<u8> {
+        let mut r = vec![kind, 254, 253, 0, epoch, 0, 0, 0, 0, 0, 1, 0, length];
+        r.resize(13 + usize::from(length), 7);
+        r
+    }
+
+    #[test]
+    fn the_flight_with_the_finished_is_known() {
+        let hello = record(22, 0, 60);
+        let last = [record(20, 0, 1), record(22, 1, 48)].concat();
+        assert!(!has_finished(&hello) && !has_finished(&record(20, 0, 1)) && !has_finished(&[]));
+        assert!(has_finished(&last) && has_finished(&record(22, 1, 48)) && has_finished(&record(0x2e, 0, 20)));
+        // Cut short, or a length that lies: nothing is read beyond the end.
+        for end in 0..last.len() {
+            assert_eq!(has_finished(&last[..end]), end >= 14 + 13, "{end}");
+        }
+        assert!(!has_finished(&[20, 254, 253, 0, 0, 0, 0, 0, 0, 0, 1, 255, 255, 22]));
+    }
+
+    #[test]
+    fn connected_is_who_has_our_finished_and_the_right_certificate() {
+        for steps in [[VERIFIED, FLIGHT_SENT], [FLIGHT_SENT, VERIFIED]] {
+            let w = Watch::new(Vec::new());
+            w.done(steps[0]);
+            assert_eq!(*w.state().borrow(), PeerState::Connecting);
+            w.done(steps[1]);
+            assert_eq!(*w.state().borrow(), PeerState::Connected);
+        }
     }
 
     #[test]
