@@ -14,7 +14,7 @@ use camgate::http;
 use camgate::path::registry::Registry;
 use camgate::webrtc::ice::Ice;
 use camgate::webrtc::session::Sessions;
-use camgate::webrtc::webrtcbin::{self, WebrtcBin};
+use camgate::webrtc::webrtcbin::WebrtcBin;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -96,7 +96,10 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     let engine = Arc::new(WebrtcBin::new()?);
     let listeners = http::bind(&config.webrtc_listen())
         .with_context(|| format!("cannot listen on webrtcAddress {}", config.webrtc_address))?;
-    let warm = tokio::task::spawn_blocking(webrtcbin::warm_up);
+    let warm = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.warm_up().await }
+    });
     let ice = Ice::new();
     ice.warm(&config);
     let registry = Registry::start(config.clone());

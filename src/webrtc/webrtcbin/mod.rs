@@ -18,7 +18,7 @@ use std::time::Duration;
 use gst::prelude::*;
 use gstreamer as gst;
 use sha2::Digest;
-use tokio::sync::watch as channel;
+use tokio::sync::{OnceCell, watch as channel};
 
 use crate::error::{Error, Kind, Result};
 use crate::media::blocking;
@@ -46,6 +46,8 @@ pub struct WebrtcBin {
     identity: Arc<Identity>,
     /// Bounds the bursts of all joins together.
     budget: Arc<Budget>,
+    /// See [`WebrtcBin::warm_up`].
+    warm: OnceCell<()>,
 }
 
 impl WebrtcBin {
@@ -72,15 +74,19 @@ impl WebrtcBin {
                 fingerprint: fingerprint(certificate.der()),
             }),
             budget: Arc::new(Budget::default()),
+            warm: OnceCell::new(),
         })
     }
-}
 
-/// The first decryptor of a process makes an RSA key, which we do not use, and which
-/// takes from a tenth of a second to some: not while the first viewer waits. Blocking;
-/// the process must not end meanwhile (OpenSSL's clean-up would pull the rug away).
-pub fn warm_up() {
-    drop(gst::ElementFactory::make("dtlsdec").build());
+    /// The first decryptor of a process makes an RSA key, which we do not use, and which
+    /// takes from a tenth of a second to many on a busy machine: once, before the first
+    /// session, whose deadlines are not for that. The process must not end meanwhile
+    /// (OpenSSL's clean-up would pull the rug away).
+    pub async fn warm_up(&self) {
+        let make = || drop(gst::ElementFactory::make("dtlsdec").build());
+        let once = || async { tokio::task::spawn_blocking(make).await.unwrap_or_default() };
+        self.warm.get_or_init(once).await;
+    }
 }
 
 /// RFC 8122 §5.
@@ -93,6 +99,7 @@ impl Engine for WebrtcBin {
         Box::pin(async move {
             let Opening { id, offer, plan, subscription, gathering } = opening;
             let (identity, wait) = (self.identity.clone(), gathering.wait);
+            self.warm_up().await;
             let build = move || build::build(&id, &offer, &plan, &gathering, &identity);
             let built = blocking::begin(DEADLINE + wait, build)
                 .await
