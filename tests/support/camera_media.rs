@@ -117,7 +117,9 @@ impl Sink for MediaSink {
         }
         let mut buffer = gst::Buffer::from_slice(au.data.clone());
         buffer.get_mut().unwrap().set_pts(pts);
-        self.src.push_buffer(buffer).is_ok()
+        // Flushing is no end: a media that is being started flushes, too, and one that
+        // let go of its frames then was a camera that plays and sends nothing.
+        self.src.push_buffer(buffer).is_ok() || self.src.parent().is_some()
     }
 }
 
