@@ -30,11 +30,6 @@ impl Bits {
         Bits { data, at: 0 }
     }
 
-    /// The bytes as they are.
-    pub fn raw(data: &[u8]) -> Self {
-        Bits { data: data.iter().take(MAX).copied().collect(), at: 0 }
-    }
-
     /// `u(1)` as a flag.
     pub fn flag(&mut self) -> Option<bool> {
         let byte = self.data.get(self.at / 8)?;
