@@ -191,9 +191,9 @@ mod tests {
         assert_eq!(part(&mut lane, 9_600 + 48_000).1, "");
         assert_eq!(part(&mut lane, 9_600 + 48_000 + 9_600), (9_600, "s".repeat(10)));
         // What is later than that is dropped, the next goes on.
-        lane.push(data(), 18_240, 960);
+        lane.push(data(), 17_280, 960);
         lane.push(data(), 19_200, 960);
-        assert_eq!((part(&mut lane, 76_800), lane.dropped), ((19_200, "xs".repeat(1) + &"s".repeat(8)), 1));
+        assert_eq!((part(&mut lane, 76_800), lane.dropped), ((19_200, "x".to_owned() + &"s".repeat(9)), 1));
         let mut none = AudioLane::new(48_000, None);
         assert_eq!((part(&mut none, 0).1, part(&mut none, 480_000).1), (String::new(), String::new()));
     }
@@ -204,7 +204,7 @@ mod tests {
         lane.push(data(), 0, 960);
         lane.breaks();
         assert_eq!(part(&mut lane, 480_000).1, "");
-        lane.push(data(), 480_960, 960);
-        assert_eq!(part(&mut lane, 489_600), (480_000, "sx".into()));
+        lane.push(data(), 481_920, 960);
+        assert_eq!(part(&mut lane, 489_600), (480_000, "ssx".into()));
     }
 }

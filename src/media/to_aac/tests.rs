@@ -44,7 +44,8 @@ async fn frames(converter: &mut ToAac, until: u64) -> Vec<Frame> {
     tokio::time::timeout(SOON, take).await.expect("no frames")
 }
 
-/// Decodes frames; gives the samples, as players do: none is left out.
+/// Decodes frames. faad gives nothing for the first one, which it has no other to
+/// overlap with.
 fn decode(config: &[u8], frames: &[Frame]) -> Vec<f32> {
     let line = "appsrc name=in format=time ! aacparse ! faad ! audioconvert ! audio/x-raw,format=F32LE,channels=1 ! \
                 appsink name=out sync=false";
@@ -72,7 +73,9 @@ fn decode(config: &[u8], frames: &[Frame]) -> Vec<f32> {
 
 /// When it becomes loud, ns.
 fn onset(frames: &[Frame], samples: &[f32]) -> u64 {
-    let at = samples.iter().position(|s| s.abs() > 0.1).expect("nothing is heard");
+    let left_out = frames.len() * FRAME as usize - samples.len();
+    assert!(left_out <= FRAME as usize, "{left_out} samples are missing");
+    let at = left_out + samples.iter().position(|s| s.abs() > 0.1).expect("nothing is heard");
     frames[0].pts_ns + at as u64 * 1_000_000_000 / u64::from(RATE)
 }
 
