@@ -27,6 +27,8 @@ pub struct AudioLane {
     /// Where the first that waits begins.
     base: i64,
     waiting: Vec<(Bytes, u32)>,
+    /// The last frame is silence of ours, or there was none: sound begins at its own time.
+    silent: bool,
     /// Frames thrown away.
     pub dropped: u64,
 }
@@ -36,7 +38,7 @@ impl AudioLane {
     /// there is one.
     pub fn new(scale: u32, silence: Option<(&'static [u8], u32)>) -> Self {
         let silence = silence.filter(|(_, duration)| *duration > 0);
-        AudioLane { scale: scale.max(1), silence, end: None, base: 0, waiting: Vec::new(), dropped: 0 }
+        AudioLane { scale: scale.max(1), silence, end: None, base: 0, waiting: Vec::new(), silent: false, dropped: 0 }
     }
 
     /// Units in a second.
@@ -55,7 +57,7 @@ impl AudioLane {
         let mut begin = time;
         if let Some(end) = self.end {
             let error = time - end;
-            if error.abs() <= self.ms(OUT_OF_STEP_MS) {
+            if error.abs() <= self.ms(OUT_OF_STEP_MS) && !self.silent {
                 begin = end;
             } else if error < 0 {
                 // Twice the same, out of order, or later than was waited for.
@@ -75,6 +77,7 @@ impl AudioLane {
             return;
         }
         self.add(data, begin, duration);
+        self.silent = false;
     }
 
     fn add(&mut self, data: Bytes, begin: i64, duration: u32) {
@@ -99,6 +102,7 @@ impl AudioLane {
         }
         for i in 0..frames {
             self.add(Bytes::from_static(data), end + i * i64::from(duration), duration);
+            self.silent = true;
         }
     }
 
@@ -107,7 +111,7 @@ impl AudioLane {
         match self.end {
             Some(_) => self.fill(until - self.ms(LATE_MS)),
             // From here on sound is waited for.
-            None => self.end = self.silence.map(|_| until),
+            None => (self.end, self.silent) = (self.silence.map(|_| until), true),
         }
         (u64::try_from(self.base).unwrap_or(0), std::mem::take(&mut self.waiting))
     }

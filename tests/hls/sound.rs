@@ -79,17 +79,22 @@ impl Heard {
     }
 }
 
+fn seconds(text: &str) -> f64 {
+    text.parse().unwrap_or(f64::NAN)
+}
+
 /// The sound follows itself without a hole from its first packet to its last; gives
-/// when it begins and ends.
+/// when the first and the last one begin.
 #[track_caller]
 fn whole(packets: &[Vec<String>]) -> (f64, f64) {
     let audio: Vec<(f64, f64)> =
-        packets.iter().filter(|p| p[0] == "audio").map(|p| (p[1].parse().unwrap(), p[3].parse().unwrap())).collect();
-    for w in audio.windows(2) {
+        packets.iter().filter(|p| p[0] == "audio").map(|p| (seconds(&p[1]), seconds(&p[3]))).collect();
+    // ffprobe does not tell how long the last ones last.
+    for w in audio.windows(2).filter(|w| !w[0].1.is_nan()) {
         let hole = w[1].0 - w[0].0 - w[0].1;
         assert!(hole.abs() < 0.002, "{hole} s of hole at {}", w[1].0);
     }
-    (audio[0].0, audio[audio.len() - 1].0 + audio[audio.len() - 1].1)
+    (audio[0].0, audio[audio.len() - 1].0)
 }
 
 #[tokio::test]
@@ -159,14 +164,15 @@ async fn sound_alone_of_every_codec() {
 
 /// Video with a key frame, and sound with a tick, in every whole second of one clock.
 fn ticking(audio: &str, rate: u32) -> String {
-    let samples = rate / 50;
+    // GStreamer 1.22 ticks one buffer too early.
+    let samples = rate / 1_000;
     format!(
         "gst: videotestsrc ! video/x-raw,width=320,height=240,framerate=25/1 ! clocksync ! \
          x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 option-string=scenecut=0:min-keyint=25 ! \
          h264parse name=parse ! rtph264pay pt=96 mtu=1200 config-interval=-1 aggregate-mode=zero-latency ! \
          appsink name=packets sync=false async=false max-buffers=1000 drop=true buffer-list=true \
          audiotestsrc wave=ticks freq=1000 volume=0.8 sine-periods-per-tick=20 samplesperbuffer={samples} ! \
-         audio/x-raw,rate={rate},channels=1 ! clocksync ! {audio} ! \
+         audio/x-raw,rate={rate},channels=1 ! audiobuffersplit output-buffer-duration=1/50 ! clocksync ! {audio} ! \
          appsink name=audio sync=false async=false max-buffers=1000 drop=true"
     )
 }
@@ -220,7 +226,7 @@ async fn lost_packets_of_sound_do_not_shift_it() {
 
 #[tokio::test]
 async fn sound_that_ends_holds_no_picture_up() {
-    let line = ticking("mulawenc ! rtppcmupay pt=0", 8_000).replace("audiotestsrc", "audiotestsrc num-buffers=300");
+    let line = ticking("mulawenc ! rtppcmupay pt=0", 8_000).replace("audiotestsrc", "audiotestsrc num-buffers=6000");
     let gateway = Gateway::start(&paths(&[("gate", &line)]));
     let mut player = Follower::start(gateway.url(), "gate").await;
     player.until(14.0).await;

@@ -309,7 +309,9 @@ impl Attempt {
         let mut failure = Failure::of_camera(e, &about);
         let text = e.debug().unwrap_or_default();
         let status = failure::status(e);
-        let of_sound = e.src().is_some_and(of_audio_branch);
+        // rtspsrc tells that a branch could not agree on a format, and not which one. Of
+        // video they always have.
+        let of_sound = e.src().is_some_and(of_audio_branch) || text.contains("not-negotiated");
         if let Some(choice) = described.filter(|_| of_sound || !self.link.is_ready()) {
             if status == Some(461) && self.automatic && self.tcp_only {
                 failure.reason = "camera refuses RTSP over TCP (461)".into();
