@@ -53,7 +53,7 @@ impl AudioLane {
     }
 
     /// Takes a frame of `duration` that begins at `time`.
-    pub fn push(&mut self, data: Bytes, time: i64, duration: u32) {
+    pub fn push(&mut self, data: Bytes, time: i64, mut duration: u32) {
         let mut begin = time;
         if let Some(end) = self.end {
             let error = time - end;
@@ -65,10 +65,14 @@ impl AudioLane {
                 return;
             } else {
                 self.fill(time);
-                // What is less than a frame: the one before lasts as long.
+                // What is less than a frame: the one before lasts as long; where that one
+                // has gone, this one begins so much earlier.
                 let rest = u32::try_from(time - self.end.unwrap_or(time)).unwrap_or(0);
                 if let Some((_, last)) = self.waiting.last_mut() {
                     *last = last.saturating_add(rest);
+                } else if self.silence.is_some_and(|(_, frame)| rest < frame) {
+                    begin = self.end.unwrap_or(time);
+                    duration = duration.saturating_add(rest);
                 }
             }
         }
@@ -186,6 +190,13 @@ mod tests {
         // In the next part likewise, where nothing waits that could last longer.
         lane.push(data(), 5_860 + 1_920, 960);
         assert_eq!(part(&mut lane, 9_600), (5_860, "ssx".into()));
+        // Less than a frame, and the one before has gone.
+        let mut lane = AudioLane::new(16_000, Some((b"s", 1_024)));
+        lane.push(data(), 0, 1_024);
+        lane.take(0);
+        lane.push(data(), 1_664, 1_024);
+        let (base, frames) = lane.take(0);
+        assert_eq!((base, frames[0].1, lane.end), (1_024, 1_664, Some(2_688)));
     }
 
     #[test]

@@ -311,8 +311,10 @@ impl Muxer {
             }
         }
         for unit in units {
-            while let Some(frame) = made.pop_front_if(|f: &mut Aac| f.pts_ns <= unit.pts_ns) {
-                self.push(&News::Aac(frame))?;
+            while made.front().is_some_and(|f: &Aac| f.pts_ns <= unit.pts_ns) {
+                if let Some(frame) = made.pop_front() {
+                    self.push(&News::Aac(frame))?;
+                }
             }
             if self.push(&News::Unit(unit))? {
                 return Ok(FRAME_RATE);

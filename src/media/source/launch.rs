@@ -112,12 +112,12 @@ fn codec_of(sink: &gst_app::AppSink) -> Option<Codec> {
     if caps.is_any() || caps.is_empty() {
         return None;
     }
+    if caps.iter().any(is_aac) {
+        return Some(Codec::Aac { format: "MPEG4-GENERIC", config: Vec::new() });
+    }
     // Payloaders that know several names for one thing put the right one first.
     caps.fixate();
     let s = caps.structure(0)?;
-    if s.name() == "audio/mpeg" {
-        return is_aac(s).then_some(Codec::Aac { format: "MPEG4-GENERIC", config: Vec::new() });
-    }
     let name: &str = s.get("encoding-name").ok()?;
     match name {
         "H264" => Some(Codec::H264 {
