@@ -3,6 +3,9 @@
 
 mod support;
 
+#[path = "hls/sound.rs"]
+mod sound;
+
 use std::time::Duration;
 
 use support::api::{SOON, status, until_status};

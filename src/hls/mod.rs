@@ -2,7 +2,7 @@
 //!
 //! [`playlist`] (what is listed, and how), [`cmaf`] (fragmented MP4), [`pace`],
 //! [`cutter`], [`segmenter`] (access units into parts and segments) are pure;
-//! [`muxer`] feeds them from the Hub and answers readers, [`muxers`] has one for
+//! [`sound`] makes AAC of what HLS does not carry; [`muxer`] feeds them from the Hub and answers readers, [`muxers`] has one for
 //! each path that is asked for.
 
 pub mod audio_lane;
@@ -13,3 +13,4 @@ pub mod muxers;
 pub mod pace;
 pub mod playlist;
 pub mod segmenter;
+pub mod sound;

@@ -3,6 +3,7 @@
 //! A source pipeline (GStreamer) ends in appsinks that hand RTP packets to the
 //! [`hub::Hub`] as whole access units. [`rtp`], [`opus`], [`timeline`] and [`gop`] are pure.
 
+pub mod aac;
 pub mod analysis;
 pub mod blocking;
 pub mod codec;
@@ -16,3 +17,4 @@ pub mod snapshot;
 pub mod source;
 pub mod template;
 pub mod timeline;
+pub mod to_aac;
