@@ -21,6 +21,9 @@ pub const VIDEO_SINK: &str = "packets";
 /// The name that the appsink of the audio packets (of AAC: frames) must have.
 pub const AUDIO_SINK: &str = "audio";
 
+/// How the names of template files end.
+const ENDING: &str = ".gst";
+
 /// A template that was read and split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
@@ -158,11 +161,8 @@ impl Template {
     pub fn parse(name: &str, text: &str) -> Result<Template, TemplateError> {
         let line = strip(text);
         let words = words(&line);
-        let fail = |needle: &str, reason: String| TemplateError {
-            file: name.into(),
-            line: text.lines().position(|l| !l.trim().starts_with('#') && l.contains(needle)).map(|i| i + 1),
-            reason,
-        };
+        let fail =
+            |needle: &str, reason: String| TemplateError { file: name.into(), line: line_with(text, needle), reason };
         if words.is_empty() {
             return Err(fail("", "the file holds no launch line".into()));
         }
@@ -255,8 +255,7 @@ impl Branch {
     pub fn instantiate(&self, template: &str) -> Result<gst::Bin, TemplateError> {
         // `true` would ghost the pad by itself, and the delayed link of rtspsrc would
         // then fail (GStreamer up to 1.26): ghosted by hand.
-        let bin =
-            gst::parse::bin_from_description(&self.body, false).map_err(|e| parse_error(template, &self.body, &e))?;
+        let bin = gst::parse::bin_from_description(&self.body, false).map_err(|e| parse_error(template, &e))?;
         let pad = bin.find_unlinked_pad(gst::PadDirection::Sink).ok_or_else(|| TemplateError {
             file: template.into(),
             line: None,
@@ -271,17 +270,34 @@ impl Branch {
     }
 }
 
-/// Makes an element or a pipeline from a launch line.
+/// Makes an element or a pipeline from a launch line of the template `name`.
 pub fn instantiate(name: &str, line: &str) -> Result<gst::Element, TemplateError> {
-    gst::parse::launch_full(line, None, gst::ParseFlags::FATAL_ERRORS).map_err(|e| parse_error(name, line, &e))
+    gst::parse::launch_full(line, None, gst::ParseFlags::FATAL_ERRORS).map_err(|e| parse_error(name, &e))
 }
 
-fn parse_error(name: &str, line: &str, error: &gst::glib::Error) -> TemplateError {
+/// The launch line itself is not in it: whoever may watch a path reads why it fails.
+fn parse_error(name: &str, error: &gst::glib::Error) -> TemplateError {
     let mut reason = error.message().to_string();
+    // GStreamer quotes the word that it does not understand.
+    let line = reason.split('"').nth(1).and_then(|word| line_of(name, word));
     if error.matches(gst::ParseError::NoSuchElement) {
         reason.push_str(" (is its GStreamer plugin installed?)");
     }
-    TemplateError { file: name.into(), line: None, reason: format!("{reason}, in: {}", crate::redact::text(line)) }
+    TemplateError { file: name.into(), line, reason }
+}
+
+/// The first line of a template with this word, from 1; None where `name` is no file,
+/// but a path whose launch line stands in the configuration.
+fn line_of(name: &str, word: &str) -> Option<usize> {
+    if !name.ends_with(ENDING) {
+        return None;
+    }
+    let read = || std::fs::read_to_string(name).ok();
+    line_with(&builtin(name).map(str::to_owned).or_else(read)?, word)
+}
+
+fn line_with(text: &str, word: &str) -> Option<usize> {
+    text.lines().position(|l| !l.trim().starts_with('#') && l.contains(word)).map(|i| i + 1)
 }
 
 /// A launch line whose words a POSIX shell hands on unchanged.
@@ -303,94 +319,4 @@ pub fn shell_quote(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const VIDEO: Codec = Codec::H264 { profile_level_id: [0x42, 0xe0, 0x1f] };
-
-    #[test]
-    fn every_builtin_template_reads_and_runs() {
-        gst::init().unwrap();
-        for name in BUILTIN {
-            let t = Template::load_builtin(name).unwrap();
-            assert!(!t.head.contains('#'), "{name}");
-            if t.branches.is_empty() {
-                instantiate(name, &t.head).unwrap();
-            }
-            for b in &t.branches {
-                b.instantiate(name).unwrap();
-            }
-        }
-    }
-
-    #[test]
-    fn camera_templates_differ_in_their_branches_only() {
-        let heads: Vec<_> = ["rtsp-h264.gst", "rtsp-h265.gst", "rtsp-audio.gst"]
-            .map(|n| Template::load_builtin(n).unwrap().head)
-            .to_vec();
-        assert!(heads.windows(2).all(|w| w[0] == w[1]));
-    }
-
-    #[test]
-    fn branches_are_chosen_by_caps_and_codec() {
-        gst::init().unwrap();
-        let t = Template::load_builtin("rtsp-h264.gst").unwrap();
-        assert_eq!(t.branch_for_codec(&VIDEO).unwrap().sink(), Some(Kind::Video));
-        assert!(t.branch_for_codec(&Codec::Opus { channels: 2 }).unwrap().body.contains("rtpopusdepay"));
-        assert!(t.branch_for_codec(&Codec::Pcma).unwrap().body.contains("rtppcmadepay"));
-        for (format, depay) in [("MPEG4-GENERIC", "rtpmp4gdepay"), ("MP4A-LATM", "rtpmp4adepay")] {
-            assert!(t.branch_for_codec(&Codec::Aac { format, config: Vec::new() }).unwrap().body.contains(depay));
-        }
-        assert!(t.branch_for_codec(&Codec::Other { kind: Kind::Audio, name: "AAC".into() }).is_none());
-    }
-
-    #[test]
-    fn lines_for_gst_launch_have_only_what_the_camera_sends() {
-        gst::init().unwrap();
-        let t = Template::load_builtin("rtsp-h264.gst").unwrap();
-        let line = t.launch_line(&[("location".into(), "rtsp://h/s?a=1&b=it's".into())], &[VIDEO]);
-        assert!(line.contains(r#" location='"rtsp://h/s?a=1&b=it'\''s"' src. ! "#), "{line}");
-        assert!(!line.contains("pcmu"));
-    }
-
-    #[test]
-    fn bad_templates_are_refused_with_the_line() {
-        for (text, line, says) in [
-            ("# only a comment\n", None, "no launch line"),
-            ("fakesrc name=src\nsrc. ! application/x-rtp ! appsink name=packets", Some(1), "begins with"),
-            ("rtspsrc name=src\n\nsrc. ! appsink name=packets", Some(3), "a branch reads"),
-            ("rtspsrc name=src\nsrc. ! video/x-raw ! appsink name=packets", Some(2), "must be a caps filter"),
-            ("rtspsrc name=src\nsrc. ! application/x-rtp ! fakesink", Some(2), "no branch ends"),
-        ] {
-            let e = Template::parse("x.gst", text).unwrap_err();
-            assert!(e.reason.contains(says), "{e}");
-            if line.is_some() {
-                assert_eq!(e.line, line, "{e}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_unknown_element_is_named() {
-        gst::init().unwrap();
-        let e = instantiate("x.gst", "nosuchelement ! fakesink").unwrap_err();
-        assert!(e.to_string().contains("nosuchelement"), "{e}");
-    }
-
-    #[test]
-    fn lines_are_fit_for_a_shell() {
-        assert_eq!(for_shell("a ! b x=1 ! c"), "a ! b x=1 ! c");
-        assert_eq!(
-            for_shell(r#"f caps="video/x-raw, format=(string)I420" ! g"#),
-            r#"f 'caps="video/x-raw, format=(string)I420"' ! g"#
-        );
-        assert_eq!(for_shell("x=it's"), r"'x=it'\''s'");
-    }
-
-    #[test]
-    fn quoting_survives_shell_and_gst() {
-        assert_eq!(shell_quote("rtsp://h:554/a"), "rtsp://h:554/a");
-        assert_eq!(shell_quote("a b"), r#"'"a b"'"#);
-        assert_eq!(shell_quote(""), r#"'""'"#);
-    }
-}
+mod tests;

@@ -53,7 +53,8 @@ pub fn complete(line: &str) -> Result<String, Failure> {
 }
 
 fn run(spec: &Spec, line: &str, hub: &Arc<Hub>, events: mpsc::Sender<Event>) -> Result<Pipeline, Failure> {
-    let element = template::instantiate(&spec.path, line)?;
+    let name = spec.template.as_ref().map_or_else(|| spec.path.clone(), |t| t.display().to_string());
+    let element = template::instantiate(&name, line)?;
     let pipeline = match element.downcast::<gst::Pipeline>() {
         Ok(p) => p,
         Err(single) => {

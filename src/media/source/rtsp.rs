@@ -116,7 +116,8 @@ pub fn build(
         Some(t) => t.head.clone(),
         None => Template::load_builtin(template::for_camera(None))?.head,
     };
-    let src = template::instantiate(&spec.path, &head)?;
+    let name = own.as_ref().map_or(spec.path.as_str(), |t| &t.name);
+    let src = template::instantiate(name, &head)?;
     for (key, value) in properties(url, transport, spec.hints, spec.read_timeout, false) {
         if !key.starts_with("user-") {
             src.set_property_from_str(&key, &value);
