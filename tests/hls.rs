@@ -3,6 +3,11 @@
 
 mod support;
 
+#[path = "hls/address.rs"]
+mod address;
+#[path = "hls/ts.rs"]
+mod ts;
+
 use std::time::Duration;
 
 use support::api::{SOON, status, until_status};

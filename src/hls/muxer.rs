@@ -1,6 +1,9 @@
-//! The muxer of one path: a task that feeds the segmenter from the Hub, and the
-//! answers to its readers. Requests wait for what is to come without holding a
-//! worker: their futures are dropped when a client goes away.
+//! The muxer of one path: a task that feeds the segmenter from the Hub (for MPEG-TS the
+//! pipeline, see `muxer/ts.rs`), and the answers to its readers. Requests wait for what
+//! is to come without holding a worker: their futures are dropped when a client goes away.
+
+mod output;
+mod ts;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +20,7 @@ use crate::hls::playlist::{Found, Options, Reload, State as Place, Variant, mult
 use crate::hls::segmenter::{Ended, Known, Segmenter};
 use crate::media::codec::{Codec, Kind as Media};
 use crate::media::hub::{AccessUnit, Subscription};
+use output::Output;
 
 /// How long a request may wait for the first playlist: a GOP of ten seconds, and some.
 const FIRST: Duration = Duration::from_secs(20);
@@ -78,7 +82,7 @@ pub enum Answer {
 enum State {
     /// No playlist yet.
     Beginning,
-    Muxing(Box<Segmenter>, String),
+    Muxing(Output, String),
     /// For good: why.
     Ended(Error),
 }
@@ -100,7 +104,14 @@ impl Muxer {
     /// Starts the muxer of a path on the present runtime. It ends with its
     /// subscription, or when nobody has asked for `close_after`.
     pub fn start(path: &str, settings: Settings, subscription: Subscription) -> Arc<Self> {
-        let muxer = Arc::new(Muxer {
+        let muxer = Self::new(path, settings);
+        tokio::spawn(muxer.clone().run(subscription));
+        muxer
+    }
+
+    /// One that nothing feeds yet.
+    fn new(path: &str, settings: Settings) -> Arc<Self> {
+        Arc::new(Muxer {
             path: path.into(),
             settings,
             state: Mutex::new(State::Beginning),
@@ -108,9 +119,7 @@ impl Muxer {
             readers: Mutex::default(),
             asked: Mutex::new(Instant::now()),
             over: tokio::sync::Notify::new(),
-        });
-        tokio::spawn(muxer.clone().run(subscription));
-        muxer
+        })
     }
 
     /// Whether it can still answer.
@@ -176,18 +185,18 @@ impl Muxer {
     /// None: not yet.
     fn look(&self, asked: &Asked<'_>, reload: &Reload) -> Result<Option<Answer>> {
         let state = self.lock();
-        let (segmenter, prefix) = match &*state {
+        let (output, prefix) = match &*state {
             State::Beginning => return Ok(None),
             State::Ended(error) => return Err(error.clone()),
-            State::Muxing(segmenter, prefix) => (segmenter, prefix),
+            State::Muxing(output, prefix) => (output, prefix),
         };
-        let window = segmenter.window();
+        let window = output.window();
         let options = Options { query: asked.suffix, skip: reload.skip };
         let media = format!("{prefix}.m3u8");
         // A player that finds less than a whole segment finds nothing.
         let ready = || window.media(&options).filter(|_| window.segments() > 0);
         match asked.name {
-            None => Ok(ready().map(|_| Answer::Playlist(multivariant(&[segmenter.stream(media)], asked.suffix)))),
+            None => Ok(ready().map(|_| Answer::Playlist(multivariant(&[output.stream(media)], asked.suffix)))),
             Some(name) if name == media => match window.has(reload) {
                 Place::TooFar => Err(Error::new(Kind::BadRequest, "_HLS_msn or _HLS_part is too far ahead")),
                 Place::Wait => Ok(None),
@@ -217,37 +226,53 @@ impl Muxer {
         // Whatever ends this task, a panic included: the next request begins anew.
         let _end = End(self.clone());
         tracing::info!(path = %self.path, "HLS muxer starts");
-        let mut anew = false;
-        let why = loop {
-            match self.instance(&mut subscription, std::mem::replace(&mut anew, true)).await {
-                Ok(()) => tracing::info!(path = %self.path, "the frame rate changed: the HLS muxer begins anew"),
-                Err(why) => break why,
-            }
+        let why = match self.settings.variant {
+            Variant::Mpegts => self.transport_stream(&mut subscription).await,
+            Variant::Fmp4 | Variant::LowLatency => self.parts(&mut subscription).await,
         };
         tracing::info!(path = %self.path, "HLS muxer ends: {}", why.message);
         self.ended(why);
     }
 
-    /// One segmenter from its first unit to its end; Ok when another one follows, which
-    /// begins `anew`: with the next key frame, and without what the last one believed.
-    async fn instance(&self, subscription: &mut Subscription, anew: bool) -> std::result::Result<(), Error> {
-        let prefix = format!("hls-{:08x}", rand::random::<u32>());
-        let codecs: Vec<Codec> = subscription.tracks().iter().map(|t| t.codec.clone()).collect();
+    /// Muxes until there is a reason to end.
+    async fn parts(&self, subscription: &mut Subscription) -> Error {
+        let mut anew = false;
+        loop {
+            match self.instance(subscription, std::mem::replace(&mut anew, true)).await {
+                Ok(()) => tracing::info!(path = %self.path, "the frame rate changed: the HLS muxer begins anew"),
+                Err(why) => return why,
+            }
+        }
+    }
+
+    /// What is known of the path; nothing but its tracks where a muxer begins `anew`.
+    fn known(&self, subscription: &Subscription, anew: bool) -> Known {
         let rhythm = subscription.rhythm().filter(|_| !anew);
-        let known = Known {
+        Known {
             gop: rhythm.map(|r| r.0),
             period: rhythm.map(|r| r.1),
             fps: subscription.tracks().iter().find_map(|t| t.fps),
             aac: None,
-        };
-        let cut = Cut {
+        }
+    }
+
+    /// How to cut, with names of its own.
+    fn cut(&self) -> Cut {
+        Cut {
             variant: self.settings.variant,
             segments: self.settings.segments,
             segment: self.settings.segment,
             part: self.settings.part,
             max_bytes: self.settings.max_bytes,
-            prefix: prefix.clone(),
-        };
+            prefix: format!("hls-{:08x}", rand::random::<u32>()),
+        }
+    }
+
+    /// One segmenter from its first unit to its end; Ok when another one follows, which
+    /// begins `anew`: with the next key frame, and without what the last one believed.
+    async fn instance(&self, subscription: &mut Subscription, anew: bool) -> std::result::Result<(), Error> {
+        let codecs: Vec<Codec> = subscription.tracks().iter().map(|t| t.codec.clone()).collect();
+        let (known, cut) = (self.known(subscription, anew), self.cut());
         let start = subscription.play();
         // A still that nothing follows is no beginning.
         let mut units = if anew || !start.continuous { Vec::new() } else { start.units };
@@ -255,7 +280,7 @@ impl Muxer {
         loop {
             match Segmenter::begin(cut.clone(), known.clone(), &codecs, &units, wall) {
                 Ok(Some(segmenter)) => {
-                    *self.lock() = State::Muxing(Box::new(segmenter), prefix);
+                    *self.lock() = State::Muxing(Output::Parts(Box::new(segmenter)), cut.prefix);
                     break;
                 }
                 Ok(None) if units.len() < BEGINNING => {}
@@ -274,7 +299,7 @@ impl Muxer {
                 return Ok(());
             }
         }
-        if let State::Muxing(segmenter, _) = &mut *self.lock() {
+        if let State::Muxing(Output::Parts(segmenter), _) = &mut *self.lock() {
             segmenter.caught_up();
         }
         self.news.send_modify(|n| *n += 1);
@@ -289,7 +314,7 @@ impl Muxer {
     /// Whether another segmenter has to go on.
     fn push(&self, unit: &AccessUnit) -> std::result::Result<bool, Error> {
         let (result, news) = match &mut *self.lock() {
-            State::Muxing(segmenter, _) => {
+            State::Muxing(Output::Parts(segmenter), _) => {
                 let before = segmenter.window().progress();
                 let result = segmenter.push(unit);
                 (result, segmenter.window().progress() != before)

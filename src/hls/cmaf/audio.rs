@@ -1,6 +1,6 @@
 //! AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1) and the audio codec strings. Pure.
 
-use crate::hls::cmaf::bits::Bits;
+use crate::media::nal::bits::Bits;
 
 /// `CODECS` for Opus (RFC 6381 with the sample entry's registered name, as Apple
 /// and MSE spell it).
