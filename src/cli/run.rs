@@ -99,9 +99,10 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     let registry = Registry::start(config.clone());
     let sessions = Sessions::new(engine, ice.clone(), registry.config_changes());
     let inside = Arc::new(Inside { registry, sessions, muxers: Muxers::new(), ready: AtomicBool::new(true) });
+    // Before anybody can know that we run: what changes then is seen.
+    let mut watch = file.as_deref().map(config::watch);
     let mut listeners = bound.serve(&inside)?;
     tokio::spawn(always_remux(inside.clone()));
-    let mut watch = file.as_deref().map(config::watch);
     loop {
         tokio::select! {
             _ = term.recv() => break,

@@ -292,7 +292,8 @@ impl Plan {
             return;
         }
         if let Some(at) = self.key_at.filter(|at| pts > *at) {
-            self.gop = self.gop.max(Some(pts - at));
+            // By its frames: a camera's clock jitters, and TARGETDURATION has to hold.
+            self.gop = self.gop.max(Some(self.frames * self.period / 1_000));
             let measured = (pts - at) / self.frames.max(1);
             if (measured * 1_000 - self.period).abs() * 10 > self.period {
                 self.period = pace::period(Some(measured), None, VIDEO).unwrap_or(self.period);
@@ -312,12 +313,18 @@ impl Plan {
         let long = length + self.tick() / 2 >= self.segment;
         // The next one that can begin a segment is behind a row of B-frames, or a key frame.
         let awaited = self.key_at.zip(self.gop).map(|(at, gop)| at + gop);
-        let key_is_near = awaited.is_some_and(|at| at > pts && at - open.start <= self.limit);
-        let step = if key_is_near { 1 } else { 1 + i64::from(self.video.times.depth()) };
+        let key_comes = awaited.is_some_and(|at| at > pts && at - open.start <= self.limit);
+        let step = if key_comes { 1 } else { 1 + i64::from(self.video.times.depth()) };
         let over = length + step * self.tick() > self.limit;
+        // Not for a segment of a frame or two.
+        let key_is_near = awaited.is_some_and(|at| (at - pts).abs() < self.segment / 5);
         // One that was cut elsewhere ends with the next key frame, however short:
         // otherwise all that follow might begin in the middle of a GOP.
-        breaks || (key && (long || !open.key)) || over || open.bytes + size > self.max_bytes || self.cut_next
+        breaks
+            || (key && (long || !open.key))
+            || over
+            || open.bytes + size > self.max_bytes
+            || (self.cut_next && (key || !key_is_near))
     }
 }
 
