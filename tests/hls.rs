@@ -5,6 +5,8 @@ mod support;
 
 #[path = "hls/address.rs"]
 mod address;
+#[path = "hls/sound.rs"]
+mod sound;
 #[path = "hls/ts.rs"]
 mod ts;
 

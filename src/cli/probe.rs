@@ -190,6 +190,9 @@ fn verdict(codec: &Codec, a: &Analysis) -> (bool, String) {
                 .into(),
         ),
         Codec::Opus { .. } | Codec::Pcmu | Codec::Pcma => (true, "yes, WebRTC, as it comes".into()),
+        Codec::Aac { .. } => {
+            (false, "over HLS; AAC is not playable over WebRTC yet: set the camera to G.711 or Opus for that".into())
+        }
         Codec::Other { name, kind: Kind::Audio } => {
             (false, format!("{name}: not playable over WebRTC yet; set the camera to G.711 or Opus"))
         }

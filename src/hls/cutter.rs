@@ -293,7 +293,11 @@ impl Cutter {
             .collect();
         let base = u64::try_from(self.base.div_euclid(1_000)).unwrap_or(0);
         let mut runs = vec![Run { track: 0, base, samples }];
-        let sound = audio.map(AudioLane::take);
+        let end = i128::from(self.base) + i128::from(length);
+        let sound = audio.map(|a| {
+            let until = end * i128::from(a.scale()) / i128::from(self.second);
+            a.take(i64::try_from(until).unwrap_or(i64::MAX))
+        });
         if let Some((base, sound)) = &sound {
             let samples = sound.iter().map(|(data, duration)| cmaf::Sample::audio(data, *duration)).collect();
             runs.push(Run { track: 1, base: *base, samples });

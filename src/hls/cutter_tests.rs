@@ -98,7 +98,7 @@ fn segments_find_back_to_the_key_frames() {
 #[test]
 fn sound_goes_along_with_its_part() {
     let mut c = cutter(Variant::LowLatency);
-    let mut sound = AudioLane::new(48_000);
+    let mut sound = AudioLane::new(48_000, None);
     c.open_for(25);
     for i in 0..30 {
         for half in 0..2 {
@@ -107,7 +107,7 @@ fn sound_goes_along_with_its_part() {
         c.push(frame(i * TICKS, i % 25 == 0, 100), Some(&mut sound)).unwrap();
     }
     assert_eq!(playlist(&c).segments.len(), 1);
-    assert_eq!(sound.take().1.len(), 0, "sound was left behind");
+    assert_eq!(sound.take(0).1.len(), 0, "sound was left behind");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 mod output;
 mod ts;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,8 +18,10 @@ use crate::error::{Error, Kind, Result};
 use crate::hls::cutter::Cut;
 use crate::hls::playlist::{Found, Options, Reload, State as Place, Variant, multivariant};
 use crate::hls::segmenter::{Ended, Known, Segmenter};
+use crate::hls::sound::{self, Aac, Sound};
 use crate::media::codec::{Codec, Kind as Media};
 use crate::media::hub::{AccessUnit, Subscription};
+use crate::media::to_aac;
 use output::Output;
 
 /// How long a request may wait for the first playlist: a GOP of ten seconds, and some.
@@ -30,6 +32,8 @@ const GONE: Duration = Duration::from_secs(15);
 const COUNTED: usize = 10_000;
 /// How often the muxer looks whether anybody is still there.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a beginning waits for AAC to tell its configuration.
+const SOUND: Duration = Duration::from_secs(1);
 /// Units that may come before it is known how to begin: ten seconds of two tracks.
 const BEGINNING: usize = 1_000;
 
@@ -85,6 +89,15 @@ enum State {
     Muxing(Output, String),
     /// For good: why.
     Ended(Error),
+}
+
+/// Why a segmenter ends, and another one begins.
+const FRAME_RATE: &str = "the frame rate changed";
+
+/// What a segmenter gets.
+enum News {
+    Unit(Arc<AccessUnit>),
+    Aac(Aac),
 }
 
 /// See the module.
@@ -226,20 +239,27 @@ impl Muxer {
         // Whatever ends this task, a panic included: the next request begins anew.
         let _end = End(self.clone());
         tracing::info!(path = %self.path, "HLS muxer starts");
+        let (carries, made): (fn(&Codec) -> bool, fn(&Codec) -> bool) = match self.settings.variant {
+            Variant::Mpegts => (sound::carries_in_ts, to_aac::takes),
+            Variant::Fmp4 | Variant::LowLatency => (sound::carries, sound::made),
+        };
+        subscription.takes(carries);
+        let codecs: Vec<Codec> = subscription.tracks().iter().map(|t| t.codec.clone()).collect();
+        let mut sound = Sound::start(&self.path, &codecs, made).await;
         let why = match self.settings.variant {
-            Variant::Mpegts => self.transport_stream(&mut subscription).await,
-            Variant::Fmp4 | Variant::LowLatency => self.parts(&mut subscription).await,
+            Variant::Mpegts => self.transport_stream(&mut subscription, &mut sound).await,
+            Variant::Fmp4 | Variant::LowLatency => self.parts(&mut subscription, &mut sound).await,
         };
         tracing::info!(path = %self.path, "HLS muxer ends: {}", why.message);
         self.ended(why);
     }
 
     /// Muxes until there is a reason to end.
-    async fn parts(&self, subscription: &mut Subscription) -> Error {
+    async fn parts(&self, subscription: &mut Subscription, sound: &mut Sound) -> Error {
         let mut anew = false;
         loop {
-            match self.instance(subscription, std::mem::replace(&mut anew, true)).await {
-                Ok(()) => tracing::info!(path = %self.path, "the frame rate changed: the HLS muxer begins anew"),
+            match self.instance(subscription, sound, std::mem::replace(&mut anew, true)).await {
+                Ok(why) => tracing::info!(path = %self.path, "{why}: the HLS muxer begins anew"),
                 Err(why) => return why,
             }
         }
@@ -268,61 +288,105 @@ impl Muxer {
         }
     }
 
-    /// One segmenter from its first unit to its end; Ok when another one follows, which
-    /// begins `anew`: with the next key frame, and without what the last one believed.
-    async fn instance(&self, subscription: &mut Subscription, anew: bool) -> std::result::Result<(), Error> {
+    /// One segmenter from its first unit to its end; Ok (and why) when another one
+    /// follows, which begins `anew`: with the next key frame, and without what the last
+    /// one believed.
+    async fn instance(
+        &self,
+        subscription: &mut Subscription,
+        sound: &mut Sound,
+        anew: bool,
+    ) -> std::result::Result<&'static str, Error> {
         let codecs: Vec<Codec> = subscription.tracks().iter().map(|t| t.codec.clone()).collect();
-        let (known, cut) = (self.known(subscription, anew), self.cut());
+        let (mut known, cut) = (self.known(subscription, anew), self.cut());
         let start = subscription.play();
         // A still that nothing follows is no beginning.
         let mut units = if anew || !start.continuous { Vec::new() } else { start.units };
         let mut look = tokio::time::interval(LOOK);
+        let patience = Instant::now() + SOUND;
+        let mut made = VecDeque::new();
         loop {
-            match Segmenter::begin(cut.clone(), known.clone(), &codecs, &units, wall) {
+            known.aac = sound.config(subscription);
+            let untold = known.aac.as_ref().is_some_and(Vec::is_empty);
+            if untold && Instant::now() >= patience {
+                known.aac = None;
+            }
+            let wait = known.aac.as_ref().is_some_and(Vec::is_empty);
+            let began =
+                if wait { Ok(None) } else { Segmenter::begin(cut.clone(), known.clone(), &codecs, &units, wall) };
+            match began {
                 Ok(Some(segmenter)) => {
                     *self.lock() = State::Muxing(Output::Parts(Box::new(segmenter)), cut.prefix);
                     break;
                 }
                 Ok(None) if units.len() < BEGINNING => {}
                 Ok(None) => return Err(unfit("it does not tell its frame rate")),
-                Err(Ended::FrameRate) => return Ok(()),
+                Err(Ended::FrameRate) => return Ok(FRAME_RATE),
                 Err(Ended::Unfit(why)) => return Err(unfit(&why)),
             }
-            let unit = self.next(subscription, &mut look).await?;
-            // Pictures before the first key frame are of no use.
-            if unit.key || unit.kind == Media::Audio || units.iter().any(|u| u.kind == Media::Video) {
-                units.push(unit);
+            match self.next(subscription, sound, &mut look).await? {
+                // Pictures before the first key frame are of no use.
+                News::Unit(unit)
+                    if unit.key || unit.kind == Media::Audio || units.iter().any(|u| u.kind == Media::Video) =>
+                {
+                    units.push(unit);
+                }
+                News::Unit(_) => {}
+                News::Aac(frame) => {
+                    made.push_back(frame);
+                    if made.len() > BEGINNING {
+                        made.pop_front();
+                    }
+                }
             }
         }
         for unit in units {
-            if self.push(&unit)? {
-                return Ok(());
+            while made.front().is_some_and(|f: &Aac| f.pts_ns <= unit.pts_ns) {
+                if let Some(frame) = made.pop_front() {
+                    self.push(&News::Aac(frame))?;
+                }
+            }
+            if self.push(&News::Unit(unit))? {
+                return Ok(FRAME_RATE);
             }
         }
         if let State::Muxing(Output::Parts(segmenter), _) = &mut *self.lock() {
             segmenter.caught_up();
         }
         self.news.send_modify(|n| *n += 1);
+        let aac = codecs.iter().any(|c| matches!(c, Codec::Aac { .. }));
+        let mut epoch = None;
         loop {
-            let unit = self.next(subscription, &mut look).await?;
-            if self.push(&unit)? {
-                return Ok(());
+            let news = self.next(subscription, sound, &mut look).await?;
+            if let News::Unit(unit) = &news
+                && aac
+                && unit.kind == Media::Audio
+                && (known.aac.is_none() || epoch.replace(unit.epoch) != Some(unit.epoch))
+                && sound.config(subscription) != known.aac
+            {
+                return Ok("its AAC tells another configuration");
+            }
+            if self.push(&news)? {
+                return Ok(FRAME_RATE);
             }
         }
     }
 
     /// Whether another segmenter has to go on.
-    fn push(&self, unit: &AccessUnit) -> std::result::Result<bool, Error> {
-        let (result, news) = match &mut *self.lock() {
+    fn push(&self, news: &News) -> std::result::Result<bool, Error> {
+        let (result, progress) = match &mut *self.lock() {
             State::Muxing(Output::Parts(segmenter), _) => {
                 let before = segmenter.window().progress();
-                let result = segmenter.push(unit);
+                let result = match news {
+                    News::Unit(unit) => segmenter.push(unit),
+                    News::Aac(frame) => segmenter.push_aac(frame.pts_ns, frame.epoch, frame.data.clone()),
+                };
                 (result, segmenter.window().progress() != before)
             }
             _ => (Ok(()), false),
         };
         // Not with each frame: it wakes every request that waits.
-        if news {
+        if progress {
             self.news.send_modify(|n| *n += 1);
         }
         match result {
@@ -336,13 +400,19 @@ impl Muxer {
     async fn next(
         &self,
         subscription: &mut Subscription,
+        sound: &mut Sound,
         look: &mut tokio::time::Interval,
-    ) -> std::result::Result<Arc<AccessUnit>, Error> {
+    ) -> std::result::Result<News, Error> {
         loop {
             tokio::select! {
                 unit = subscription.next() => {
-                    return unit.map_err(|reason| Error::new(Kind::Unavailable, reason.to_string()).retry_after(1));
+                    let unit = unit.map_err(|reason| Error::new(Kind::Unavailable, reason.to_string()).retry_after(1))?;
+                    if unit.kind == Media::Audio {
+                        sound.push(&unit);
+                    }
+                    return Ok(News::Unit(unit));
                 }
+                frame = sound.next(&self.path) => return Ok(News::Aac(frame)),
                 () = self.over.notified() => {
                     return Err(Error::new(Kind::Unavailable, "the configuration changed").retry_after(1));
                 }

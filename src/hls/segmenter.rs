@@ -15,6 +15,7 @@ use crate::hls::cmaf::{self, Track};
 use crate::hls::cutter::{Cut, Cutter, Frame, LONGEST_GOP};
 use crate::hls::pace;
 use crate::hls::playlist::{Stream, Window};
+use crate::media::aac::AudioSpecificConfig;
 use crate::media::codec::{Codec, Kind};
 use crate::media::hub::AccessUnit;
 use crate::media::nal::{self, Format, ParameterSets};
@@ -38,7 +39,8 @@ pub struct Known {
     pub period: Option<u32>,
     /// Frames per second, as the source says.
     pub fps: Option<f64>,
-    /// AudioSpecificConfig of the AAC that comes by [`Segmenter::push_aac`].
+    /// AudioSpecificConfig of the sound, where it is AAC: as it comes, or by
+    /// [`Segmenter::push_aac`].
     pub aac: Option<Vec<u8>>,
 }
 
@@ -72,8 +74,12 @@ pub struct Segmenter {
     video: Option<Video>,
     audio: Option<AudioLane>,
     unwrap: Unwrap,
-    /// Units of the leading track in a second.
+    /// AAC comes with the path's units.
+    aac_comes: bool,
+    /// Units of the leading track in a second, and ticks of the timestamps that it is
+    /// placed by.
     scale: u32,
+    clock: u32,
     /// From the path's RTP time to the time line, units.
     shift: Option<i64>,
     /// One moment on both clocks: capture (ns) and time line (units).
@@ -91,6 +97,22 @@ pub(super) fn payloads(unit: &AccessUnit) -> impl Iterator<Item = &[u8]> + Clone
 
 pub(super) fn unfit(what: impl std::fmt::Display) -> Ended {
     Ended::Unfit(what.to_string())
+}
+
+/// A moment of the leading track.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    /// In ticks of its clock, may wrap around.
+    timestamp: u32,
+    /// Capture time, ns.
+    pts_ns: u64,
+    epoch: u64,
+}
+
+impl Moment {
+    fn of(unit: &AccessUnit) -> Self {
+        Moment { timestamp: unit.timestamp, pts_ns: unit.pts_ns, epoch: unit.epoch }
+    }
 }
 
 /// What the leading track needs: period in thousandths of a unit, units a second.
@@ -141,6 +163,18 @@ fn lead_opus(channels: u8, units: &[Arc<AccessUnit>]) -> Option<Lead> {
     Some(Lead { video: None, track: Track::Opus { channels }, period: i64::from(samples) * 1_000, scale: OPUS })
 }
 
+fn lead_aac(config: &[u8]) -> Result<Lead, Ended> {
+    let aac = AudioSpecificConfig::parse(config).ok_or_else(|| unfit("its AAC lacks its configuration"))?;
+    let track = Track::Aac { config: config.into() };
+    Ok(Lead { video: None, track, period: i64::from(aac.frame) * 1_000, scale: aac.sample_rate })
+}
+
+/// `H264 and AAC`, as people know codecs.
+fn names(codecs: &[Codec]) -> String {
+    let names: Vec<&str> = codecs.iter().map(Codec::label).collect();
+    if names.is_empty() { "no track".into() } else { names.join(" and ") }
+}
+
 impl Segmenter {
     /// Begins with the units since the last key frame, which are to be pushed
     /// afterwards. `Ok(None)`: it takes some more units to know how to begin.
@@ -153,14 +187,15 @@ impl Segmenter {
     ) -> Result<Option<Self>, Ended> {
         let video = codecs.iter().find_map(Format::of);
         let opus = codecs.iter().find_map(|c| if let Codec::Opus { channels } = c { Some(*channels) } else { None });
-        let lead = match (video, opus) {
-            (Some(format), _) => lead_video(format, &known, units)?,
-            (None, Some(channels)) => lead_opus(channels, units),
-            (None, None) => return Err(unfit("no track that HLS carries")),
+        let lead = match (video, &known.aac, opus) {
+            (Some(format), _, _) => lead_video(format, &known, units)?,
+            (None, Some(config), _) => Some(lead_aac(config)?),
+            (None, None, Some(channels)) => lead_opus(channels, units),
+            (None, None, None) => return Err(unfit(format_args!("it has {}", names(codecs)))),
         };
         let Some(Lead { video, track, period, scale }) = lead else { return Ok(None) };
-        let mut tracks = vec![track];
-        if video.is_some() {
+        let (mut tracks, has_video) = (vec![track], video.is_some());
+        if has_video {
             tracks.extend(match (&known.aac, opus) {
                 (Some(config), _) => Some(Track::Aac { config: config.clone() }),
                 (None, Some(channels)) => Some(Track::Opus { channels }),
@@ -168,7 +203,7 @@ impl Segmenter {
             });
         }
         let audio = match tracks.get(1) {
-            Some(track) => Some(AudioLane::new(track.timescale().map_err(unfit)?)),
+            Some(track) => Some(AudioLane::new(track.timescale().map_err(unfit)?, track.silence())),
             None => None,
         };
         let map = cmaf::init(&tracks).map_err(unfit)?;
@@ -180,7 +215,9 @@ impl Segmenter {
             video,
             audio,
             unwrap: Unwrap::default(),
+            aac_comes: codecs.iter().any(|c| matches!(c, Codec::Aac { .. })),
             scale,
+            clock: if opus.is_some() && !has_video { OPUS } else { VIDEO },
             shift: None,
             anchor: None,
             epoch: 0,
@@ -222,12 +259,16 @@ impl Segmenter {
     pub fn push(&mut self, unit: &AccessUnit) -> Result<(), Ended> {
         match (unit.kind, self.video.is_some()) {
             (Kind::Video, true) => self.push_video(unit),
+            (Kind::Audio, _) if self.known.aac.is_some() => {
+                let Some(data) = payloads(unit).next().filter(|_| self.aac_comes) else { return Ok(()) };
+                self.push_aac(unit.pts_ns, unit.epoch, Bytes::copy_from_slice(data))
+            }
             (Kind::Audio, false) => {
                 let Some(data) = payloads(unit).next() else { return Ok(()) };
-                let time = self.place(unit, false);
-                self.cut(unit, Bytes::copy_from_slice(data), time, 0, true, false)
+                let time = self.place(Moment::of(unit), false);
+                self.cut(unit.pts_ns, Bytes::copy_from_slice(data), time, 0, true, false)
             }
-            (Kind::Audio, true) if self.known.aac.is_none() => {
+            (Kind::Audio, true) => {
                 let Some(data) = payloads(unit).next() else { return Ok(()) };
                 let samples = opus::samples(data).unwrap_or(960);
                 self.sound(unit.pts_ns, Bytes::copy_from_slice(data), samples);
@@ -237,9 +278,18 @@ impl Segmenter {
         }
     }
 
-    /// Takes a frame of AAC, captured at `pts_ns` (CLOCK_MONOTONIC), of so many samples.
-    pub fn push_aac(&mut self, pts_ns: u64, data: Bytes, samples: u32) {
-        self.sound(pts_ns, data, samples);
+    /// Takes a frame of AAC, captured at `pts_ns` (CLOCK_MONOTONIC), made of what came
+    /// in this `epoch`.
+    pub fn push_aac(&mut self, pts_ns: u64, epoch: u64, data: Bytes) -> Result<(), Ended> {
+        let config = self.known.aac.as_deref().and_then(AudioSpecificConfig::parse);
+        if self.video.is_some() {
+            self.sound(pts_ns, data, config.map_or(1_024, |c| c.frame));
+            return Ok(());
+        }
+        // It has no RTP time: its capture time tells where it belongs.
+        let timestamp = (u128::from(pts_ns) * u128::from(self.clock) / 1_000_000_000) as u32;
+        let time = self.place(Moment { timestamp, pts_ns, epoch }, false);
+        self.cut(pts_ns, data, time, 0, true, false)
     }
 
     fn sound(&mut self, pts_ns: u64, data: Bytes, samples: u32) {
@@ -276,7 +326,7 @@ impl Segmenter {
             map = Some(cmaf::init(&self.tracks).map_err(unfit)?);
         }
         let fresh = map.is_some();
-        let time = self.place(unit, fresh);
+        let time = self.place(Moment::of(unit), fresh);
         if let Some(map) = map {
             self.breaks(time, Some(map));
         }
@@ -292,13 +342,13 @@ impl Segmenter {
         } else if self.since_key > 0 {
             self.since_key += 1;
         }
-        self.cut(unit, s.data.into(), d.dts, d.offset, key, s.disposable)
+        self.cut(unit.pts_ns, s.data.into(), d.dts, d.offset, key, s.disposable)
     }
 
     /// Where a unit of the leading track belongs, units. What does not continue the
     /// last one breaks the stream (`ours`: the caller is about to do that).
-    fn place(&mut self, unit: &AccessUnit, ours: bool) -> i64 {
-        let count = self.unwrap.push(unit.timestamp);
+    fn place(&mut self, unit: Moment, ours: bool) -> i64 {
+        let count = self.unwrap.push(unit.timestamp) * i64::from(self.scale) / i64::from(self.clock);
         let mut time = match self.shift {
             Some(shift) => count + shift,
             None => {
@@ -345,14 +395,14 @@ impl Segmenter {
 
     fn cut(
         &mut self,
-        unit: &AccessUnit,
+        pts_ns: u64,
         data: Bytes,
         dts: i64,
         offset: i64,
         key: bool,
         disposable: bool,
     ) -> Result<(), Ended> {
-        let frame = Frame { data, dts, offset, key, disposable, wall_ms: (self.wall)(unit.pts_ns) };
+        let frame = Frame { data, dts, offset, key, disposable, wall_ms: (self.wall)(pts_ns) };
         self.cutter.push(frame, self.audio.as_mut()).map_err(|_| Ended::FrameRate)?;
         let frames = if self.video.is_none() { Some(1) } else { self.known.gop };
         if let Some(frames) = frames {

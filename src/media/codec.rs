@@ -39,9 +39,17 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law, 8 kHz mono (RFC 3551).
     Pcma,
-    /// Something that camgate recognises or not, and cannot hand to a WebRTC
-    /// viewer; the name is as the source's SDP gives it, `AAC` for both of its
-    /// RTP formats.
+    /// AAC: carried as frames, and not in RTP, for no WebRTC client takes it.
+    Aac {
+        /// How it comes from the source: `MPEG4-GENERIC` (RFC 3640) or `MP4A-LATM`
+        /// (RFC 6416), the encoding name.
+        format: &'static str,
+        /// AudioSpecificConfig ([`crate::media::aac`]); empty before the first frame
+        /// where the SDP does not give it.
+        config: Vec<u8>,
+    },
+    /// Something that camgate recognises or not, and cannot hand on; the name is as
+    /// the source's SDP gives it, `AAC` for AAC that lacks its configuration.
     Other {
         /// Video or audio.
         kind: Kind,
@@ -55,7 +63,7 @@ impl Codec {
     pub fn kind(&self) -> Kind {
         match self {
             Codec::H264 { .. } | Codec::H265 { .. } => Kind::Video,
-            Codec::Opus { .. } | Codec::Pcmu | Codec::Pcma => Kind::Audio,
+            Codec::Opus { .. } | Codec::Pcmu | Codec::Pcma | Codec::Aac { .. } => Kind::Audio,
             Codec::Other { kind, .. } => *kind,
         }
     }
@@ -68,6 +76,7 @@ impl Codec {
             Codec::Opus { .. } => "opus",
             Codec::Pcmu => "PCMU",
             Codec::Pcma => "PCMA",
+            Codec::Aac { format, .. } => format,
             Codec::Other { name, .. } => name,
         }
     }
@@ -79,14 +88,15 @@ impl Codec {
             Codec::H265 { .. } => "H265",
             Codec::Opus { .. } => "Opus",
             Codec::Pcmu | Codec::Pcma => "G711",
+            Codec::Aac { .. } => "AAC",
             Codec::Other { name, .. } => name,
         }
     }
 
-    /// RTP clock rate in Hz.
+    /// RTP clock rate in Hz. AAC has none here: 90 kHz, which does for every sample rate.
     pub fn clock_rate(&self) -> u32 {
         match self {
-            Codec::H264 { .. } | Codec::H265 { .. } => 90_000,
+            Codec::H264 { .. } | Codec::H265 { .. } | Codec::Aac { .. } => 90_000,
             Codec::Opus { .. } => 48_000,
             Codec::Pcmu | Codec::Pcma => 8_000,
             Codec::Other { kind: Kind::Video, .. } => 90_000,
@@ -96,6 +106,11 @@ impl Codec {
 
     /// Whether camgate can hand this track to a WebRTC viewer at all.
     pub fn playable(&self) -> bool {
+        self.carried() && !matches!(self, Codec::Aac { .. })
+    }
+
+    /// Whether camgate takes it from the source, for whichever readers.
+    pub fn carried(&self) -> bool {
         !matches!(self, Codec::Other { .. })
     }
 
@@ -105,6 +120,8 @@ impl Codec {
     pub fn compatible(&self, other: &Codec) -> bool {
         match (self, other) {
             (Codec::Other { name: a, .. }, Codec::Other { name: b, .. }) => a == b,
+            // It is not in band.
+            (Codec::Aac { config: a, .. }, Codec::Aac { config: b, .. }) => a == b || a.is_empty() || b.is_empty(),
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
@@ -121,4 +138,19 @@ pub struct Track {
     pub height: Option<u32>,
     /// Frames per second, where the stream tells.
     pub fps: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aac_goes_on_with_the_same_configuration_only() {
+        let aac = |config: &[u8]| Codec::Aac { format: "MPEG4-GENERIC", config: config.into() };
+        assert!(aac(&[0x11, 0x90]).compatible(&aac(&[0x11, 0x90])));
+        assert!(aac(&[0x11, 0x90]).compatible(&aac(&[])) && aac(&[]).compatible(&aac(&[0x11, 0x90])));
+        assert!(!aac(&[0x11, 0x90]).compatible(&aac(&[0x14, 0x08])));
+        assert!(!aac(&[]).compatible(&Codec::Pcma));
+        assert!(aac(&[]).carried() && !aac(&[]).playable());
+    }
 }

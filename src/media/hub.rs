@@ -9,9 +9,10 @@
 //! GStreamer call and never across an await.
 
 mod feed;
+mod reader;
 mod subscription;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -24,6 +25,7 @@ use crate::media::rtp::{Frame, Span};
 use crate::media::snapshot::Still;
 use crate::media::timeline::Timeline;
 
+use reader::Reader;
 pub use subscription::Subscription;
 
 /// Most access units that wait for one reader: five seconds of 25 pictures and
@@ -149,15 +151,6 @@ struct Lane {
     period: Option<u32>,
 }
 
-#[derive(Debug)]
-struct Reader {
-    id: u64,
-    tx: Option<mpsc::Sender<Arc<AccessUnit>>>,
-    waiting_for_key: bool,
-    stats: Arc<ReaderStats>,
-    closed: watch::Sender<Option<CloseReason>>,
-}
-
 /// The right of one source to publish; ends when the next one begins.
 #[derive(Debug, Clone)]
 pub struct Feed {
@@ -183,7 +176,8 @@ impl Hub {
     }
 
     /// A new source begins, with these tracks (also those that cannot be played).
-    /// Readers whose negotiated codecs it cannot serve are closed.
+    /// Readers whose negotiated codecs it cannot serve are closed, and those that it
+    /// has a track more for; a track that a reader does not take is none to it.
     ///
     /// `since` is the [`Hub::epoch`] when the source was started. None when that is
     /// over: a source that was stopped, and describes itself late, gets nothing.
@@ -192,16 +186,7 @@ impl Hub {
         if inner.epoch != since {
             return None;
         }
-        let find = |kind| tracks.iter().map(|t| &t.codec).find(|c| c.kind() == kind && c.playable());
-        let changed = [Kind::Video, Kind::Audio].into_iter().any(|kind| {
-            match (inner.lane(kind).map(|l| &l.codec), find(kind)) {
-                (Some(old), Some(new)) => !old.compatible(new),
-                // A track appears beside another: who negotiated without it joins again.
-                (None, Some(_)) => inner.video.is_some() || inner.audio.is_some(),
-                // A track that is missing this time may come back: readers keep the other.
-                (_, None) => false,
-            }
-        });
+        let find = |kind| tracks.iter().map(|t| &t.codec).find(|c| c.kind() == kind && c.carried());
         for kind in [Kind::Video, Kind::Audio] {
             let codec = find(kind).cloned();
             let cap = self.cap;
@@ -217,7 +202,6 @@ impl Hub {
                     }
                 }
                 (Some(codec), _) => *lane = Some(Lane::new(codec, cap)),
-                (None, _) if changed => *lane = None,
                 (None, Some(l)) => {
                     l.present = false;
                     if let Some(g) = &mut l.gop {
@@ -227,10 +211,10 @@ impl Hub {
                 (None, None) => {}
             }
         }
-        if changed {
-            inner.close_all(CloseReason::CodecChanged);
-        }
         for r in &mut inner.readers {
+            if r.changed(&tracks) {
+                r.close(CloseReason::CodecChanged);
+            }
             r.waiting_for_key = true;
         }
         inner.tracks = tracks;
@@ -298,8 +282,9 @@ impl Hub {
         let stats = Arc::new(ReaderStats::default());
         let closed = watch::Sender::new(None);
         let closed_rx = closed.subscribe();
-        inner.readers.push(Reader { id, tx: None, waiting_for_key: false, stats: stats.clone(), closed });
         let tracks = inner.tracks.clone();
+        let reader = Reader::new(id, &tracks, stats.clone(), closed);
+        inner.readers.push(reader);
         let n = inner.readers.len();
         drop(inner);
         self.readers.send_replace(n);
@@ -359,13 +344,6 @@ impl Lane {
 }
 
 impl Inner {
-    fn lane(&self, kind: Kind) -> Option<&Lane> {
-        match kind {
-            Kind::Video => self.video.as_ref(),
-            Kind::Audio => self.audio.as_ref(),
-        }
-    }
-
     fn lane_mut(&mut self, kind: Kind) -> &mut Option<Lane> {
         match kind {
             Kind::Video => &mut self.video,
@@ -374,40 +352,7 @@ impl Inner {
     }
 
     fn close_all(&mut self, reason: CloseReason) {
-        for r in &mut self.readers {
-            r.tx = None;
-            r.closed.send_if_modified(|c| {
-                c.is_none() && {
-                    *c = Some(reason);
-                    true
-                }
-            });
-        }
-    }
-}
-
-impl Reader {
-    /// Hands over a unit, or drops it; returns how many were dropped.
-    fn offer(&mut self, unit: &Arc<AccessUnit>) -> u64 {
-        let Some(tx) = &self.tx else { return 0 };
-        if unit.kind == Kind::Video && self.waiting_for_key {
-            if !unit.key {
-                self.stats.dropped.fetch_add(1, Ordering::Relaxed);
-                return 1;
-            }
-            self.waiting_for_key = false;
-        }
-        match tx.try_send(unit.clone()) {
-            Ok(()) => {
-                self.stats.queued.fetch_add(1, Ordering::Relaxed);
-                0
-            }
-            Err(_) => {
-                self.waiting_for_key |= unit.kind == Kind::Video;
-                self.stats.dropped.fetch_add(1, Ordering::Relaxed);
-                1
-            }
-        }
+        self.readers.iter_mut().for_each(|r| r.close(reason));
     }
 }
 

@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use super::*;
 
 fn track(codec: Codec) -> Track {
@@ -104,6 +106,59 @@ async fn audio_that_appears_closes_them_audio_that_goes_does_not() {
     assert!(s.next().await.unwrap().key);
     begin(&hub, vec![h264(), track(Codec::Opus { channels: 2 })]);
     assert_eq!(s.next().await.unwrap_err(), CloseReason::CodecChanged);
+}
+
+fn aac(config: &[u8]) -> Track {
+    track(Codec::Aac { format: "MPEG4-GENERIC", config: config.into() })
+}
+
+#[tokio::test]
+async fn what_a_reader_does_not_take_is_no_track_to_it() {
+    let hub = Hub::new(Cap::default());
+    begin(&hub, vec![h264()]);
+    let (mut viewer, mut muxer) = (hub.subscribe(), hub.subscribe());
+    muxer.takes(Codec::carried);
+    viewer.play();
+    muxer.play();
+    // Sound that only the muxer can take: it has to begin anew, and nobody else.
+    let feed = begin(&hub, vec![h264(), aac(&[0x11, 0x90])]);
+    assert_eq!(muxer.next().await.unwrap_err(), CloseReason::CodecChanged);
+    feed.publish(Kind::Audio, frame(true, 1));
+    feed.publish(Kind::Video, frame(true, 2));
+    assert_eq!(drain(&mut viewer), [2]);
+    let mut muxer = hub.subscribe();
+    muxer.takes(Codec::carried);
+    muxer.play();
+    feed.publish(Kind::Audio, frame(true, 3));
+    assert_eq!(drain(&mut muxer), [3]);
+    // The same once more, before its configuration is known; then another one.
+    begin(&hub, vec![h264(), aac(&[])]).publish(Kind::Video, frame(true, 4));
+    assert_eq!((drain(&mut muxer), drain(&mut viewer)), (vec![4], vec![4]));
+    begin(&hub, vec![h264(), aac(&[0x14, 0x08])]);
+    assert_eq!(muxer.next().await.unwrap_err(), CloseReason::CodecChanged);
+    assert!(drain(&mut viewer).is_empty() && viewer.closed.borrow().is_none());
+}
+
+#[tokio::test]
+async fn who_negotiated_g711_gets_no_aac_and_keeps_the_picture() {
+    let hub = Hub::new(Cap::default());
+    begin(&hub, vec![h264(), track(Codec::Pcma)]);
+    let mut viewer = hub.subscribe();
+    viewer.play();
+    let feed = begin(&hub, vec![h264(), aac(&[0x11, 0x90])]);
+    feed.publish(Kind::Video, frame(true, 1));
+    feed.publish(Kind::Audio, frame(true, 2));
+    assert_eq!(drain(&mut viewer), [1]);
+    // And back: nobody has to join again.
+    let feed = begin(&hub, vec![h264(), track(Codec::Pcma)]);
+    feed.publish(Kind::Audio, frame(true, 3));
+    assert_eq!(drain(&mut viewer), [3]);
+    // Who joined while it was AAC negotiated no sound.
+    begin(&hub, vec![h264(), aac(&[0x11, 0x90])]);
+    let mut late = hub.subscribe();
+    late.play();
+    begin(&hub, vec![h264(), track(Codec::Pcma)]);
+    assert_eq!(late.next().await.unwrap_err(), CloseReason::CodecChanged);
 }
 
 #[test]

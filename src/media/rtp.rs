@@ -103,6 +103,14 @@ pub struct Frame {
     pub key: bool,
 }
 
+impl Frame {
+    /// A frame that came whole and not in RTP: one span.
+    pub fn whole(data: &[u8], timestamp: u32, pts_ns: u64) -> Option<Self> {
+        let len = u32::try_from(data.len()).ok().filter(|n| *n > 0 && data.len() <= MAX_FRAME)?;
+        Some(Frame { data: data.to_vec(), packets: vec![Span { start: 0, len }], timestamp, pts_ns, key: true })
+    }
+}
+
 /// The most that one frame may hold: a 4K key frame is far below it, and a source
 /// that never sets a marker cannot grow it further.
 const MAX_FRAME: usize = 8 * 1024 * 1024;

@@ -5,6 +5,7 @@
 
 use gstreamer_sdp::{SDPMediaRef, SDPMessageRef};
 
+use crate::media::aac::AudioSpecificConfig;
 use crate::media::codec::{Codec, Kind, Track};
 
 /// One stream of a camera, in the order of its SDP.
@@ -21,17 +22,24 @@ pub fn streams(sdp: &SDPMessageRef) -> Vec<Stream> {
     sdp.medias().map(stream).collect()
 }
 
-/// The tracks of the path: the first video and the first audio that can be
-/// played, and what cannot be played where there is nothing better.
-pub fn tracks(streams: &[Stream]) -> Vec<Track> {
+/// The tracks of the path: the video and the audio that were chosen, and what nobody
+/// can take where there is nothing better.
+pub fn tracks(streams: &[Stream], chosen: [Option<usize>; 2]) -> Vec<Track> {
+    let other = |kind| streams.iter().find(move |s| s.kind == Some(kind)).filter(|s| !s.codec.carried());
     [Kind::Video, Kind::Audio]
         .into_iter()
-        .filter_map(|kind| {
-            let of_kind = || streams.iter().filter(move |s| s.kind == Some(kind));
-            of_kind().find(|s| s.codec.playable()).or_else(|| of_kind().next())
-        })
+        .zip(chosen)
+        .filter_map(|(kind, chosen)| chosen.and_then(|i| streams.get(i)).or_else(|| other(kind)))
         .map(|s| Track { codec: s.codec.clone(), width: None, height: None, fps: None })
         .collect()
+}
+
+/// Which stream of a kind to take, of those that `usable` agrees to: what WebRTC plays
+/// before what only HLS carries.
+pub fn best(streams: &[Stream], kind: Kind, usable: impl Fn(&Stream) -> bool) -> Option<usize> {
+    let find =
+        |fit: fn(&Codec) -> bool| streams.iter().position(|s| s.kind == Some(kind) && fit(&s.codec) && usable(s));
+    find(Codec::playable).or_else(|| find(Codec::carried))
 }
 
 fn stream(media: &SDPMediaRef) -> Stream {
@@ -90,9 +98,34 @@ fn codec(kind: Kind, rtpmap: &str, fmtp: &str) -> Codec {
         // Wideband or stereo G.711 exists; browsers know only 8 kHz mono.
         (Kind::Audio, "PCMU") if rate == 8_000 && channels == 1 => Codec::Pcmu,
         (Kind::Audio, "PCMA") if rate == 8_000 && channels == 1 => Codec::Pcma,
-        (Kind::Audio, "MPEG4-GENERIC" | "MP4A-LATM") => Codec::Other { kind, name: "AAC".into() },
+        (Kind::Audio, "MPEG4-GENERIC" | "MP4A-LATM") => {
+            aac(name, &param).unwrap_or(Codec::Other { kind, name: "AAC".into() })
+        }
         (_, upper) => Codec::Other { kind, name: upper.chars().filter(char::is_ascii_graphic).take(32).collect() },
     }
+}
+
+/// AAC as GStreamer's depayloaders take it; None for what they do not.
+fn aac<'a>(name: &str, param: &impl Fn(&str) -> Option<&'a str>) -> Option<Codec> {
+    let config = param("config").and_then(hex)?;
+    if name.eq_ignore_ascii_case("MP4A-LATM") {
+        // RFC 6416 §7.3: a StreamMuxConfig, and the packets have none of their own.
+        // What is in it the first frame's caps will tell.
+        let outside = param("cpresent") != Some("1") && !config.is_empty();
+        return outside.then_some(Codec::Aac { format: "MP4A-LATM", config: Vec::new() });
+    }
+    // RFC 3640 §3.3.5, §3.3.6: how many bits the lengths have.
+    let headed = param("sizelength").is_some_and(|n| n.parse::<u8>().is_ok_and(|n| (1..=16).contains(&n)));
+    let known = AudioSpecificConfig::parse(&config).is_some();
+    (headed && known).then_some(Codec::Aac { format: "MPEG4-GENERIC", config })
+}
+
+/// Bytes from hexadecimal digits, 64 at most.
+fn hex(text: &str) -> Option<Vec<u8>> {
+    if text.len() > 128 || !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect()
 }
 
 /// The three bytes of `profile-level-id`.
@@ -109,6 +142,10 @@ mod tests {
     use super::*;
     use gstreamer_sdp::SDPMessage;
 
+    fn all(streams: &[Stream]) -> Vec<Track> {
+        tracks(streams, [Kind::Video, Kind::Audio].map(|kind| best(streams, kind, |_| true)))
+    }
+
     fn of(sections: &str) -> Vec<Stream> {
         gstreamer::init().unwrap();
         let text = format!("v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n{}", sections.replace('\n', "\r\n"));
@@ -123,15 +160,39 @@ mod tests {
         assert_eq!(s[0].codec, Codec::H264 { profile_level_id: [0x64, 0, 0x28] });
         assert_eq!((s[1].kind, &s[1].codec), (Some(Kind::Audio), &Codec::Pcma));
         assert_eq!(s[2].kind, None);
-        assert_eq!(tracks(&s).len(), 2);
+        assert_eq!(all(&s).len(), 2);
     }
 
     #[test]
-    fn aac_is_recognised_in_both_of_its_formats_and_not_playable() {
-        for name in ["mpeg4-generic/16000/1", "MP4A-LATM/48000/2"] {
-            let s = of(&format!("m=audio 0 RTP/AVP 97\na=rtpmap:97 {name}\n"));
-            assert_eq!((s[0].codec.label(), s[0].codec.playable()), ("AAC", false));
+    fn aac_is_recognised_in_both_of_its_formats_and_carried_where_it_can_be_read() {
+        for (name, fmtp, carried) in [
+            ("mpeg4-generic/16000/1", "mode=AAC-hbr;config=1408;SizeLength=13;IndexLength=3", true),
+            ("MPEG4-GENERIC/16000/1", "mode=AAC-hbr;config=1408", false),
+            ("mpeg4-generic/16000/1", "mode=AAC-hbr;config=;sizelength=13", false),
+            ("mpeg4-generic/16000/1", "mode=AAC-hbr;config=140;sizelength=13", false),
+            ("mpeg4-generic/16000/1", "mode=AAC-hbr;config=1é08;sizelength=13", false),
+            ("mpeg4-generic/16000/1", "mode=CELP-cbr;sizelength=0;config=440E00", false),
+            ("mpeg4-generic/16000/1", "", false),
+            ("MP4A-LATM/48000/2", "profile-level-id=1;cpresent=0;config=400023203fc0", true),
+            ("MP4A-LATM/48000/2", "cpresent=1;config=400023203fc0", false),
+            ("MP4A-LATM/48000/2", "cpresent=0", false),
+        ] {
+            let s = of(&format!("m=audio 0 RTP/AVP 97\na=rtpmap:97 {name}\na=fmtp:97 {fmtp}\n"));
+            let codec = &s[0].codec;
+            assert_eq!((codec.label(), codec.playable(), codec.carried()), ("AAC", false, carried), "{name} {fmtp}");
         }
+    }
+
+    #[test]
+    fn what_webrtc_plays_goes_before_aac() {
+        let s = of(
+            "m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic/16000/1\na=fmtp:97 config=1408;sizelength=13\nm=audio 0 RTP/AVP 8\n",
+        );
+        assert_eq!(all(&s)[0].codec, Codec::Pcma);
+        let aac = Codec::Aac { format: "MPEG4-GENERIC", config: vec![0x14, 0x08] };
+        assert_eq!(all(&s[..1])[0].codec, aac);
+        assert!(tracks(&s, [None, None]).is_empty(), "not taken, not promised");
+        assert_eq!(best(&s, Kind::Audio, |s| s.codec != Codec::Pcma), Some(0));
     }
 
     #[test]
@@ -139,7 +200,7 @@ mod tests {
         let s = of(
             "m=video 0 RTP/AVP 26\nm=video 0 RTP/AVP 97\na=rtpmap:97 h265/90000\nm=audio 0 RTP/AVP 98\na=rtpmap:98 G726-32/8000\nm=audio 0 RTP/AVP 0\n",
         );
-        let t = tracks(&s);
+        let t = all(&s);
         assert_eq!(t[0].codec, Codec::H265 { profile_id: 1, tier_flag: 0, level_id: 93 });
         assert_eq!(t[1].codec, Codec::Pcmu);
     }
@@ -151,6 +212,7 @@ mod tests {
             s.iter().map(|s| (s.codec.label(), s.codec.playable())).collect::<Vec<_>>(),
             [("JPEG", false), ("PCMU", false)]
         );
+        assert_eq!(all(&s).len(), 2);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::media::codec::{Codec, Kind};
 
 /// The name that the appsink of the video packets must have.
 pub const VIDEO_SINK: &str = "packets";
-/// The name that the appsink of the audio packets must have.
+/// The name that the appsink of the audio packets (of AAC: frames) must have.
 pub const AUDIO_SINK: &str = "audio";
 
 /// A template that was read and split.
@@ -76,7 +76,8 @@ builtin!(
     "launch-h265.gst",
     "launch-opus.gst",
     "launch-pcmu.gst",
-    "launch-pcma.gst"
+    "launch-pcma.gst",
+    "launch-aac.gst"
 );
 
 /// The built-in template for a camera that sends this video (or none).
@@ -337,6 +338,9 @@ mod tests {
         assert_eq!(t.branch_for_codec(&VIDEO).unwrap().sink(), Some(Kind::Video));
         assert!(t.branch_for_codec(&Codec::Opus { channels: 2 }).unwrap().body.contains("rtpopusdepay"));
         assert!(t.branch_for_codec(&Codec::Pcma).unwrap().body.contains("rtppcmadepay"));
+        for (format, depay) in [("MPEG4-GENERIC", "rtpmp4gdepay"), ("MP4A-LATM", "rtpmp4adepay")] {
+            assert!(t.branch_for_codec(&Codec::Aac { format, config: Vec::new() }).unwrap().body.contains(depay));
+        }
         assert!(t.branch_for_codec(&Codec::Other { kind: Kind::Audio, name: "AAC".into() }).is_none());
     }
 

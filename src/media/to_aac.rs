@@ -11,8 +11,8 @@
 mod splice;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,6 +44,12 @@ const BUILD: Duration = Duration::from_secs(15);
 struct Encoder {
     name: &'static str,
     delay: u32,
+}
+
+impl Encoder {
+    fn there(&self) -> bool {
+        gst::ElementFactory::find(self.name).is_some()
+    }
 }
 
 /// The best first. voaacenc comes with gstreamer1.0-plugins-bad, which camgate needs
@@ -145,6 +151,12 @@ impl Input {
 /// Whether AAC can be made of this codec, where there is an encoder.
 pub fn takes(codec: &Codec) -> bool {
     Input::of(codec).is_some()
+}
+
+/// Whether there is an encoder. Looks once.
+pub fn available() -> bool {
+    static THERE: OnceLock<bool> = OnceLock::new();
+    *THERE.get_or_init(|| gst::init().is_ok() && ENCODERS.iter().any(Encoder::there))
 }
 
 /// The AudioSpecificConfig of AAC-LC at [`RATE`] (ISO/IEC 14496-3 §1.6.2.1): object
@@ -292,7 +304,7 @@ fn opus_silence(channels: u8, mut samples: u32) -> Vec<Vec<u8>> {
 }
 
 fn build(name: &str, input: Input, encoders: &[Encoder]) -> Result<ToAac, String> {
-    let encoder = encoders.iter().find(|e| gst::ElementFactory::find(e.name).is_some()).ok_or_else(|| {
+    let encoder = encoders.iter().find(|e| e.there()).ok_or_else(|| {
         let names: Vec<&str> = encoders.iter().map(|e| e.name).collect();
         format!("there is no AAC encoder here ({}): install gstreamer1.0-plugins-bad", names.join(", "))
     })?;

@@ -215,7 +215,7 @@ fn no_picture(name: &str, tracks: &[Track]) -> Error {
     let video: Vec<&Codec> = tracks.iter().map(|t| &t.codec).filter(|c| c.kind() == codec::Kind::Video).collect();
     let why = match video.as_slice() {
         [] if !tracks.is_empty() => "it sends no video, only audio".to_owned(),
-        [codec, ..] if !video.iter().any(|c| c.playable()) => {
+        [codec, ..] if !video.iter().any(|c| c.carried()) => {
             format!("its video is {}, of which camgate makes none", codec.label())
         }
         _ => "no key frame has come from its source yet".to_owned(),
@@ -259,7 +259,7 @@ pub fn track_status(track: &Track) -> TrackStatus {
         height: track.height,
         fps: track.fps,
         playable,
-        hls: matches!(track.codec, Codec::H264 { .. } | Codec::H265 { .. } | Codec::Opus { .. }),
+        hls: crate::hls::sound::carries(&track.codec),
         note: (!playable).then(|| "not playable over WebRTC yet".into()),
     }
 }

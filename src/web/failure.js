@@ -109,7 +109,7 @@ export function noVideo(tracks = []) {
 export function notOverWebrtc(track) {
   const what = `${track.codec}${track.profile ? ` ${track.profile}` : ''}`;
   return failure('codec', 'Not over WebRTC', `${what} is ${track.note || 'not playable over WebRTC'}.`,
-    'Set the camera to H.264 for less delay.', 'slow');
+    `Set the camera to ${track.kind === 'video' ? 'H.264' : 'G.711 or Opus'} for less delay.`, 'slow');
 }
 
 /** Neither hls.js nor the browser itself plays what comes over HLS. */

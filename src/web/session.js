@@ -22,6 +22,9 @@ const OTHERWISE = new Set(['ice', 'dtls', 'noPicture', 'codec', 'client', 'serve
 // Those that no network change heals.
 const LASTING = new Set(['codec', 'client']);
 
+// The track that decides which protocol it is: the video, else the sound.
+const leading = ({ tracks }) => tracks.find((track) => track.kind === 'video') || tracks[0];
+
 // Chosen here, so that a session that begins anew stays the one viewer that it is.
 const reader = () => Array.from({ length: 4 }, () => Math.floor(Math.random() * 0x10000).toString(16).padStart(4, '0')).join('');
 
@@ -123,9 +126,9 @@ export class Session extends EventTarget {
     this.#startedAt = performance.now();
     const { choice } = this;
     if (choice === 'auto' && this.#offered) {
-      const video = this.status().tracks.find((track) => track.kind === 'video');
+      const lead = leading(this.status());
       if (typeof RTCPeerConnection === 'undefined') this.why = failures.noWebrtc();
-      else if (video && !video.playable && video.hls) this.why = failures.notOverWebrtc(video);
+      else if (lead && !lead.playable && lead.hls) this.why = failures.notOverWebrtc(lead);
       else if (this.why && LASTING.has(this.why.kind)) this.why = null;
     }
     if (choice === 'hls' || (choice === 'auto' && this.why && this.#offered)) return this.#useHls(this.why);
@@ -260,8 +263,8 @@ export class Session extends EventTarget {
     if (this.choice !== 'auto' || !this.#hls.open || this.#whep.open) return;
     if (document.hidden) return this.#schedule();
     clearTimeout(this.#retryTimer);
-    const video = this.#offered && this.status().tracks.find((track) => track.kind === 'video');
-    if (video && !video.playable) return;
+    const lead = this.#offered && leading(this.status());
+    if (lead && !lead.playable) return;
     this.#whep.start();
   }
 

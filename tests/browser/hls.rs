@@ -105,6 +105,22 @@ async fn the_page_on_the_port_of_hls_shows_hls_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn g711_is_heard_as_aac() {
+    let camera = Camera::builder().gop_frames(25).audio(Audio::Pcma).start();
+    let gateway = Gateway::start(&paths(&[("cam", &camera.url())]));
+    let browser = Browser::launch().await;
+    let page = page_with(&browser, &gateway, CHOSEN).await;
+    page.goto(&format!("{}/cam", gateway.url())).await;
+    over(&page, "cam", "hls").await;
+    assert_eq!(plays(&page, "#video").await, (640, 360));
+    // Three seconds of 48 kbit/s.
+    page.wait_for("video.webkitAudioDecodedByteCount > 18000 && session('cam').state === 'playing'", LONG).await;
+    page.wait_for("!document.querySelector('#mute').disabled", LONG).await;
+    assert_eq!(session(&page, "cam").await["failure"], serde_json::Value::Null);
+    clean(&page, OURS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_way_for_webrtc_the_page_shows_hls_by_itself_and_goes_back() {
     let camera = Camera::builder().gop_frames(25).start();
     let gateway = Gateway::start(&paths(&[("cam", &camera.url())]));

@@ -115,7 +115,8 @@ fn a_masked_line_runs_too_where_there_is_nothing_to_mask() {
     for (camera, sinks) in [
         (small().start(), vec!["GstAppSink:packets"]),
         (small().codec(Codec::H265).audio(Audio::Opus).start(), vec!["GstAppSink:packets", "GstAppSink:audio"]),
-        (small().audio(Audio::Aac).start(), vec!["GstAppSink:packets"]),
+        (small().audio(Audio::Aac).start(), vec!["GstAppSink:packets", "GstAppSink:audio"]),
+        (small().audio(Audio::Latm).start(), vec!["GstAppSink:packets", "GstAppSink:audio"]),
         (small().misbehave(Fault::NoTcp).start(), vec!["GstAppSink:packets"]),
     ] {
         let (_dir, config) = file(&paths(&[("gate", &camera.url())]));

@@ -54,7 +54,7 @@ async fn segments_keep_the_rules_and_ffmpeg_reads_them() {
 
 #[tokio::test]
 async fn sound_becomes_aac_and_stays_with_the_pictures() {
-    for audio in [Audio::Opus, Audio::Pcma, Audio::Pcmu] {
+    for audio in [Audio::Opus, Audio::Pcma, Audio::Aac] {
         let camera = small().audio(audio).start();
         let gateway = gateway(&camera, "");
         let mut player = Follower::start(gateway.url(), "gate").await;

@@ -40,7 +40,7 @@ async fn aac_is_reported_and_the_video_plays() {
     frames(&viewer, 10).await;
     let status = until_state(&gateway, "gate", "live").await;
     let aac = track(&status, "audio");
-    assert_eq!((&aac["codec"], &aac["playable"]), (&"AAC".into(), &false.into()));
+    assert_eq!((&aac["codec"], &aac["playable"], &aac["hls"]), (&"AAC".into(), &false.into(), &true.into()));
     assert_eq!(aac["note"], "not playable over WebRTC yet");
     assert_eq!(viewer.with(|log| log.audio.packets), 0);
 }

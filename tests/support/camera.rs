@@ -124,7 +124,7 @@ impl Camera {
         self.counters.plays.load(SeqCst)
     }
 
-    /// The proxy in front of it (only with [`Fault::WrongSps`]).
+    /// The proxy in front of it (only with faults of the SDP).
     pub fn proxy(&self) -> Option<&RtspProxy> {
         match &self.running {
             Some(Running::Server(_, proxy)) => proxy.as_ref(),
@@ -155,11 +155,22 @@ impl Camera {
             self.running = Some(Running::Deaf(deaf));
             return;
         }
-        let wrong_sps = faults.contains(&Fault::WrongSps);
-        let server = Server::start(self, if wrong_sps { 0 } else { self.port });
+        let rewrite = if faults.contains(&Fault::WrongSps) {
+            Some(wrong_parameter_sets(&self.feed.conf()))
+        } else if faults.contains(&Fault::StrangeLatm) {
+            // audioMuxVersion 1 (ISO/IEC 14496-3 §1.7.3.1).
+            let strange = |sdp: &str| sdp.replace("config=40", "config=c0");
+            Some(Arc::new(strange) as Arc<dyn Fn(&str) -> String + Send + Sync>)
+        } else {
+            faults.iter().find_map(|f| if let Fault::Called(name) = f { Some(*name) } else { None }).map(|name| {
+                let called = move |sdp: &str| sdp.replace("H264/90000", &format!("{name}/90000"));
+                Arc::new(called) as Arc<dyn Fn(&str) -> String + Send + Sync>
+            })
+        };
+        let server = Server::start(self, if rewrite.is_some() { 0 } else { self.port });
         let behind = SocketAddr::new(self.set.address, server.port);
-        let proxy = wrong_sps.then(|| {
-            let rules = Rules { rewrite_sdp: Some(wrong_parameter_sets(&self.feed.conf())), ..Rules::default() };
+        let proxy = rewrite.map(|rewrite| {
+            let rules = Rules { rewrite_sdp: Some(rewrite), ..Rules::default() };
             RtspProxy::start(address, behind, rules).expect("cannot bind the camera's port")
         });
         self.port = proxy.as_ref().map_or(behind, |p| p.address()).port();

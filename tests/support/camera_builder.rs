@@ -13,7 +13,10 @@ pub enum Audio {
     Pcmu,
     Pcma,
     Opus,
+    /// In RTP as RFC 3640 has it (mpeg4-generic); 48 kHz.
     Aac,
+    /// In RTP as RFC 6416 has it (MP4A-LATM); 16 kHz.
+    Latm,
 }
 
 /// Credentials that the camera wants: user, password.

@@ -39,6 +39,7 @@ pub fn launch_line(conf: &Conf, audio: Option<Audio>) -> String {
         Some(Audio::Pcma) => sound(8000, "alawenc ! rtppcmapay name=pay1 pt=8"),
         Some(Audio::Opus) => sound(48000, "opusenc ! rtpopuspay name=pay1 pt=97"),
         Some(Audio::Aac) => sound(48000, "avenc_aac ! aacparse ! rtpmp4gpay name=pay1 pt=97"),
+        Some(Audio::Latm) => sound(16000, "avenc_aac ! aacparse ! rtpmp4apay name=pay1 pt=97"),
     };
     format!("( {video} {audio} )")
 }

@@ -33,6 +33,10 @@ pub enum Fault {
     SessionTimeout(u32),
     /// The SDP carries the parameter sets of another resolution; those in band are right.
     WrongSps,
+    /// The SDP's configuration of LATM is of a kind that no depayloader here reads.
+    StrangeLatm,
+    /// The SDP calls the video's codec so.
+    Called(&'static str),
 }
 
 /// Resets a TCP connection now (RST, no FIN), whoever else holds the socket:

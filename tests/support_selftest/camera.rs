@@ -243,14 +243,14 @@ fn a_session_without_keep_alive_ends() {
 
 #[test]
 fn audio_of_every_kind_and_an_audio_track_that_is_refused() {
-    for audio in [Audio::Pcmu, Audio::Pcma, Audio::Opus, Audio::Aac] {
+    for audio in [Audio::Pcmu, Audio::Pcma, Audio::Opus, Audio::Aac, Audio::Latm] {
         let camera = Camera::builder().audio(audio).start();
         let out = ffprobe(&camera.url());
         let name = match audio {
             Audio::Pcmu => "pcm_mulaw",
             Audio::Pcma => "pcm_alaw",
             Audio::Opus => "opus",
-            Audio::Aac => "aac",
+            Audio::Aac | Audio::Latm => "aac",
         };
         assert!(out.contains("h264") && out.contains(name), "{audio:?}: {out}");
     }

@@ -4,7 +4,6 @@
 //! A *part* is one fragment (`moof` + `mdat`), a *segment* its parts one after the
 //! other: whoever has the parts has the segment.
 
-pub mod audio;
 pub mod decode_time;
 mod sample_entry;
 

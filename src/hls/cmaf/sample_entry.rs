@@ -5,7 +5,7 @@
 use mp4_atom as mp4;
 
 use crate::hls::cmaf::Error;
-use crate::hls::cmaf::audio::AudioSpecificConfig;
+use crate::media::aac::AudioSpecificConfig;
 use crate::media::nal::sps::{Profile, Sps};
 use crate::media::nal::{Format, ParameterSets};
 use crate::media::nal::{sps, sps_h265};
@@ -47,7 +47,8 @@ impl Track {
         match self {
             Track::Video { format, sets } => Ok(parse(*format, sets)?.codec_string()),
             Track::Aac { config } => Ok(aac(config)?.codec_string()),
-            Track::Opus { .. } => Ok(crate::hls::cmaf::audio::OPUS.into()),
+            // The sample entry's registered name, as Apple and MSE spell it.
+            Track::Opus { .. } => Ok("opus".into()),
         }
     }
 
@@ -56,6 +57,18 @@ impl Track {
         match self {
             Track::Video { format, sets } => parse(*format, sets).ok(),
             _ => None,
+        }
+    }
+
+    /// A sample of silence and how long it lasts, units; none for video, and for sound
+    /// of which we know none.
+    pub fn silence(&self) -> Option<(&'static [u8], u32)> {
+        match self {
+            Track::Video { .. } => None,
+            Track::Aac { config } => AudioSpecificConfig::parse(config).and_then(|c| Some((c.silence()?, c.frame))),
+            // RFC 6716 §3.1: CELT, 20 ms, and the silence flag.
+            Track::Opus { channels: 2 } => Some((&[0xfc, 0xff, 0xfe], 960)),
+            Track::Opus { .. } => Some((&[0xf8, 0xff, 0xfe], 960)),
         }
     }
 
@@ -92,7 +105,7 @@ impl Track {
 }
 
 fn aac(config: &[u8]) -> Result<AudioSpecificConfig, Error> {
-    AudioSpecificConfig::parse(config).filter(|_| config.len() <= 64).ok_or(Error::AudioConfig)
+    AudioSpecificConfig::parse(config).ok_or(Error::AudioConfig)
 }
 
 fn parse(format: Format, sets: &ParameterSets) -> Result<Sps, Error> {

@@ -115,11 +115,10 @@ async fn a_pipeline_that_hangs_ends_the_muxer_and_what_it_does_not_take_is_count
     *muxer.lock() = State::Muxing(Output::TransportStream(Box::new(shelf)), cut.prefix);
     let (sink, _events) = Sink::new("gate", plan.format(), None, 50 << 20).unwrap();
     sink.hold();
-    let mut feed = Feed { plan, sink, open: false, due: None };
-    let mut voice = Voice::default();
+    let mut feed = Feed { plan, voice: None, sink, plain: false, open: false, due: None };
     let why = (1..).find_map(|i| {
         let unit = camera.unit(i * 3_600, i % 25 == 0, 100_000);
-        let why = muxer.hand_over(&mut feed, &unit, &mut voice, &subscription).err();
+        let why = muxer.hand_over(&mut feed, News::Unit(unit), &subscription).err();
         // As if time went by.
         if let Some((since, frames)) = &mut feed.due {
             *since -= if *frames > 400 { STUCK * 2 } else { Duration::ZERO };

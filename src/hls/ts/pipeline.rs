@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use crate::hls::ts::plan::Frame;
 use crate::hls::ts::shelf::Fragment;
-use crate::hls::ts::sound;
+use crate::hls::ts::voice::{Heard, Voice};
 use crate::media::nal::Format;
 use crate::media::pipeline::Pipeline;
 
@@ -42,17 +42,6 @@ pub enum Event {
     Failed(String),
 }
 
-/// The AAC that comes by [`Sink::push_sound`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Aac {
-    /// AudioSpecificConfig.
-    pub config: Vec<u8>,
-    /// Hz.
-    pub rate: u32,
-    /// Their number.
-    pub channels: u8,
-}
-
 /// The pipeline of one muxer.
 #[derive(Debug)]
 pub struct Sink {
@@ -71,7 +60,7 @@ impl Sink {
     pub fn new(
         name: &str,
         format: Format,
-        aac: Option<Aac>,
+        voice: Option<&Voice>,
         max_bytes: usize,
     ) -> Result<(Self, mpsc::Receiver<Event>), String> {
         let sink = make("hlssink2")?;
@@ -104,17 +93,17 @@ impl Sink {
         for pad in multiplexer.sink_pads() {
             pad.add_probe(gst::PadProbeType::BUFFER, true_colours);
         }
-        let audio = match aac {
+        let audio = match voice.map(Voice::config) {
             None => None,
-            Some(aac) => {
+            Some((raw, aac)) => {
                 // The multiplexer writes the ADTS headers.
                 let caps = gst::Caps::builder("audio/mpeg")
                     .field("mpegversion", 4i32)
                     .field("framed", true)
                     .field("stream-format", "raw")
-                    .field("rate", i32::try_from(aac.rate).unwrap_or(i32::MAX))
+                    .field("rate", i32::try_from(aac.sample_rate).unwrap_or(i32::MAX))
                     .field("channels", i32::from(aac.channels))
-                    .field("codec_data", gst::Buffer::from_slice(aac.config))
+                    .field("codec_data", gst::Buffer::from_slice(raw.to_vec()))
                     .build();
                 let audio = source("audio", &caps);
                 pipeline.add(&audio).map_err(text)?;
@@ -165,7 +154,7 @@ impl Sink {
     /// Hands over a frame of sound. Never blocks.
     ///
     /// Error: the pipeline does not run any more.
-    pub fn push_sound(&self, frame: sound::Frame) -> Result<(), String> {
+    pub fn push_sound(&self, frame: Heard) -> Result<(), String> {
         let Some(audio) = &self.audio else { return Ok(()) };
         let mut buffer = gst::Buffer::from_slice(frame.data);
         // invariant: nobody else has it yet.

@@ -1,97 +1,113 @@
-//! The sound of a path on its way into a transport stream: G.711 and Opus through the
-//! converter to AAC, and onto the time line of the pictures.
+//! The sound of a transport stream: frames of AAC on the time line of the pictures. Pure.
+//!
+//! The sink writes no picture before the sound has come as far: a camera whose sound
+//! pauses gets silence in its place.
 
 use bytes::Bytes;
 
-use crate::hls::ts::pipeline::Aac;
-use crate::hls::ts::sound::{Frame, Sound};
+use crate::hls::audio_lane::AudioLane;
 use crate::media::aac::AudioSpecificConfig;
-use crate::media::codec::Codec;
-use crate::media::hub::AccessUnit;
-use crate::media::to_aac::{self, ToAac};
 
-/// A track of sound, or none.
-#[derive(Debug, Default)]
+/// A frame on its way to the sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// A raw frame, without ADTS header.
+    pub data: Bytes,
+    /// When it is heard, ns on the time line.
+    pub pts: u64,
+    /// How long, ns.
+    pub duration: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
 pub struct Voice {
-    path: String,
-    converter: Option<ToAac>,
-    track: Option<(Aac, AudioSpecificConfig, Sound)>,
+    raw: Vec<u8>,
+    config: AudioSpecificConfig,
+    lane: AudioLane,
 }
 
 impl Voice {
-    /// Starts the converter where the path has sound that it takes. Without an encoder the
-    /// pictures go on alone, and the log says why.
-    pub async fn start(path: &str, codecs: &[Codec]) -> Voice {
-        let Some(codec) = codecs.iter().find(|c| to_aac::takes(c)) else { return Voice::default() };
-        let converter = match ToAac::start(path, codec).await {
-            Ok(converter) => converter,
-            Err(why) => {
-                tracing::warn!(%path, "no sound in MPEG-TS: {why}");
-                return Voice::default();
-            }
+    /// Of AAC with this AudioSpecificConfig; none where we know no silence of it (more
+    /// than two channels).
+    pub fn new(raw: Vec<u8>) -> Option<Self> {
+        let config = AudioSpecificConfig::parse(&raw)?;
+        let lane = AudioLane::new(config.sample_rate, Some((config.silence()?, config.frame)));
+        Some(Voice { raw, config, lane })
+    }
+
+    /// The AudioSpecificConfig as it came, and what it tells.
+    pub fn config(&self) -> (&[u8], AudioSpecificConfig) {
+        (&self.raw, self.config)
+    }
+
+    /// Takes a frame whose place is at `time`, ns.
+    pub fn push(&mut self, data: Bytes, time: i64) {
+        let samples = i128::from(time) * i128::from(self.lane.scale()) / 1_000_000_000;
+        self.lane.push(data, i64::try_from(samples).unwrap_or(-1), self.config.frame);
+    }
+
+    /// What is to be written, where the pictures have come as far as `pts` (ns); the first
+    /// one of them begins the sound.
+    pub fn follow(&mut self, pts: u64) -> Vec<Heard> {
+        let scale = u128::from(self.lane.scale());
+        let until = i64::try_from(u128::from(pts) * scale / 1_000_000_000).unwrap_or(i64::MAX);
+        let nanos = |samples: u64| u64::try_from(u128::from(samples) * 1_000_000_000 / scale).unwrap_or(0);
+        let (mut at, frames) = self.lane.take(until);
+        let place = |(data, samples): (Bytes, u32)| {
+            let begin = at;
+            at += u64::from(samples);
+            Heard { data, pts: nanos(begin), duration: nanos(at) - nanos(begin) }
         };
-        let track = AudioSpecificConfig::parse(&converter.config()).and_then(|parsed| {
-            let sound = Sound::new(parsed.frame, parsed.sample_rate, parsed.silence()?);
-            let (config, rate, channels) = (converter.config().to_vec(), parsed.sample_rate, parsed.channels);
-            Some((Aac { config, rate, channels }, parsed, sound))
-        });
-        Voice { path: path.into(), converter: Some(converter), track }
+        frames.into_iter().map(place).collect()
     }
 
-    /// What comes out, for the pipeline; none without sound.
-    pub fn aac(&self) -> Option<Aac> {
-        self.track.as_ref().map(|(aac, _, _)| aac.clone())
+    /// Frames thrown away: they came too late.
+    pub fn dropped(&self) -> u64 {
+        self.lane.dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+    const FRAME: u64 = 1_024 * S / 48_000;
+
+    fn voice() -> Voice {
+        Voice::new(vec![0x11, 0x88]).unwrap()
     }
 
-    /// Its entry in `CODECS`.
-    pub fn codec_string(&self) -> Option<String> {
-        self.track.as_ref().map(|(_, config, _)| config.codec_string())
-    }
-
-    /// Takes a unit of sound.
-    pub fn push(&mut self, unit: &AccessUnit) {
-        let Some(converter) = &mut self.converter else { return };
-        for (payload, _) in unit.payloads().take(1) {
-            converter.push(unit.pts_ns, payload);
-        }
-    }
-
-    /// The next frame of AAC; never comes where there is no sound (any more). Cancel safe.
-    pub async fn next(&mut self) -> to_aac::Frame {
-        if let Some(converter) = &mut self.converter {
-            match converter.next().await {
-                Ok(frame) => return frame,
-                // The pictures go on, with silence.
-                Err(why) => tracing::warn!(path = %self.path, "the sound of MPEG-TS ends: {why}"),
+    #[test]
+    fn sound_has_no_holes_and_begins_with_the_pictures() {
+        let (mut v, mut out) = (voice(), Vec::new());
+        out.extend(v.follow(10 * S));
+        for i in 0..200u64 {
+            // Jitter, and two seconds without.
+            let at = 10 * S + i * FRAME + i % 3 * 5_000_000;
+            if !(60..150).contains(&i) {
+                v.push(Bytes::from_static(b"x"), at as i64);
             }
-            // Its pipeline ends in the background.
-            self.converter = None;
+            out.extend(v.follow(at));
         }
-        std::future::pending().await
+        assert!(out[0].pts.abs_diff(10 * S) < 2 * FRAME, "{:?}", out[0]);
+        assert!(out.windows(2).all(|w| w[0].pts + w[0].duration == w[1].pts));
+        let last = out.last().unwrap();
+        assert!(last.pts + 2 * FRAME >= 10 * S + 199 * FRAME, "{last:?}");
+        assert!(out.iter().filter(|f| &f.data[..] != b"x").count() > 80);
     }
 
-    /// What is to be written for a frame whose place is at `time` (ns).
-    pub fn place(&mut self, data: Bytes, time: i64) -> Vec<Frame> {
-        let mut out = Vec::new();
-        if let Some((_, _, sound)) = &mut self.track {
-            sound.push(data, time, &mut out);
-        }
-        out
+    #[test]
+    fn pictures_do_not_wait_for_sound_that_does_not_come() {
+        let mut v = voice();
+        let out: Vec<Heard> = (0..250).flat_map(|i| v.follow(10 * S + i * S / 25)).collect();
+        let end = out.last().unwrap().pts;
+        assert!((18 * S..20 * S).contains(&end), "{end}");
     }
 
-    /// What is to be written as the pictures have come as far as `pts` (ns).
-    pub fn follow(&mut self, pts: u64) -> Vec<Frame> {
-        let mut out = Vec::new();
-        if let (Some((_, _, sound)), Ok(time)) = (&mut self.track, i64::try_from(pts)) {
-            sound.follow(time, &mut out);
-        }
-        out
-    }
-
-    /// Ends the converter.
-    pub async fn stop(self) {
-        if let Some(converter) = self.converter {
-            converter.stop().await;
-        }
+    #[test]
+    fn many_channels_are_left_out() {
+        assert!(Voice::new(vec![0x11, 0xb0]).is_none() && Voice::new(Vec::new()).is_none());
     }
 }

@@ -62,7 +62,7 @@ impl Feed {
         if inner.epoch != self.epoch {
             return;
         }
-        let track = inner.tracks.iter_mut().find(|t| t.codec.kind() == kind && t.codec.playable());
+        let track = inner.tracks.iter_mut().find(|t| t.codec.kind() == kind && t.codec.carried());
         let Some(track) = track else { return };
         update(track);
         let codec = track.codec.clone();

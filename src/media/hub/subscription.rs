@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::{AccessUnit, CloseReason, Hub, QUEUE, ReaderStats};
-use crate::media::codec::Track;
+use crate::media::codec::{Codec, Kind, Track};
 use crate::media::gop::Start;
 
 /// A reader's place at the Hub. Dropping it leaves.
@@ -23,6 +23,22 @@ impl Subscription {
     /// What the path sent when this reader joined, playable or not.
     pub fn tracks(&self) -> &[Track] {
         &self.tracks
+    }
+
+    /// Says which codecs this reader takes: those that WebRTC plays, unless it says so.
+    /// Others are no track to it: it gets none of theirs, and stays when they change.
+    pub fn takes(&mut self, codecs: fn(&Codec) -> bool) {
+        let mut inner = self.hub.lock();
+        let tracks = std::mem::take(&mut inner.tracks);
+        if let Some(r) = inner.readers.iter_mut().find(|r| r.id == self.id) {
+            r.takes(codecs, &tracks);
+        }
+        inner.tracks = tracks;
+    }
+
+    /// The path's track of a kind as it is now: codecs are told more of by the stream.
+    pub fn now(&self, kind: Kind) -> Option<Track> {
+        self.hub.lock().tracks.iter().find(|t| t.codec.kind() == kind).cloned()
     }
 
     /// [`Hub::rhythm`] of its path.

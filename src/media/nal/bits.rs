@@ -30,11 +30,6 @@ impl Bits {
         Bits { data, at: 0 }
     }
 
-    /// The bytes as they are.
-    pub fn raw(data: &[u8]) -> Self {
-        Bits { data: data.iter().take(MAX).copied().collect(), at: 0 }
-    }
-
     /// `u(1)` as a flag.
     pub fn flag(&mut self) -> Option<bool> {
         let byte = self.data.get(self.at / 8)?;
@@ -109,14 +104,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn raw(data: &[u8]) -> Bits {
+        Bits { data: data.to_vec(), at: 0 }
+    }
+
     #[test]
     fn golomb() {
         // 1 010 011 00100 00101 …
-        let mut b = Bits::raw(&[0b1010_0110, 0b0100_0010, 0b1000_0000]);
+        let mut b = raw(&[0b1010_0110, 0b0100_0010, 0b1000_0000]);
         assert_eq!([b.ue(), b.ue(), b.ue(), b.ue(), b.ue()], [0, 1, 2, 3, 4].map(Some));
-        let mut b = Bits::raw(&[0b1010_0110, 0b0100_0010, 0b1000_0000]);
+        let mut b = raw(&[0b1010_0110, 0b0100_0010, 0b1000_0000]);
         assert_eq!([b.se(), b.se(), b.se(), b.se(), b.se()], [0, 1, -1, 2, -2].map(Some));
-        assert_eq!(Bits::raw(&[0; 9]).ue(), None);
+        assert_eq!(raw(&[0; 9]).ue(), None);
     }
 
     #[test]

@@ -30,8 +30,10 @@ pub fn complete(line: &str) -> Result<String, Failure> {
     let probe = gst::parse::bin_from_description(line, true)
         .map_err(|e| Failure::new(FailureKind::Template, format!("gst: {}", crate::redact::text(e.message()))))?;
     let caps = probe.static_pad("src").map(|p| p.query_caps(None));
-    let name = caps.as_ref().and_then(|c| c.structure(0)).map(|s| s.name().to_string()).unwrap_or_default();
+    let first = caps.as_ref().and_then(|c| c.structure(0));
+    let name = first.map(|s| s.name().to_string()).unwrap_or_default();
     let tail = match name.as_str() {
+        "audio/mpeg" if first.is_some_and(is_aac) => "launch-aac.gst",
         "video/x-h264" => "launch-h264.gst",
         "video/x-h265" => "launch-h265.gst",
         "audio/x-opus" => "launch-opus.gst",
@@ -42,7 +44,7 @@ pub fn complete(line: &str) -> Result<String, Failure> {
             return Err(Failure::new(
                 FailureKind::Template,
                 format!(
-                    "gst: the line ends in {got}: let it end in H.264, H.265, Opus or G.711 (… ! x264enc tune=zerolatency), or in rtp…pay ! appsink name={VIDEO_SINK} (or {AUDIO_SINK})"
+                    "gst: the line ends in {got}: let it end in H.264, H.265, Opus, G.711 or AAC (… ! x264enc tune=zerolatency), or in rtp…pay ! appsink name={VIDEO_SINK} (or {AUDIO_SINK})"
                 ),
             ));
         }
@@ -69,7 +71,7 @@ fn run(spec: &Spec, line: &str, hub: &Arc<Hub>, events: mpsc::Sender<Event>) -> 
             return Err(Failure::new(
                 FailureKind::Template,
                 format!(
-                    "the appsink \"{name}\" gets no RTP of H.264, H.265, Opus or G.711: put rtph264pay or its like in front of it"
+                    "the appsink \"{name}\" gets no RTP of H.264, H.265, Opus or G.711, and no AAC: put rtph264pay or its like in front of it"
                 ),
             ));
         };
@@ -97,11 +99,21 @@ fn run(spec: &Spec, line: &str, hub: &Arc<Hub>, events: mpsc::Sender<Event>) -> 
     }))
 }
 
+/// MPEG-4 audio, and not MP3 or its kin. Elements that know several versions are asked
+/// for ours.
+fn is_aac(caps: &gst::StructureRef) -> bool {
+    let ours = gst::Caps::builder("audio/mpeg").field("mpegversion", 4).build();
+    caps.name() == "audio/mpeg" && gst::Caps::builder_full().structure(caps.to_owned()).build().can_intersect(&ours)
+}
+
 /// What the element in front of an appsink will send, from the caps it allows.
 fn codec_of(sink: &gst_app::AppSink) -> Option<Codec> {
     let mut caps = sink.static_pad("sink")?.peer()?.query_caps(None);
     if caps.is_any() || caps.is_empty() {
         return None;
+    }
+    if caps.iter().any(is_aac) {
+        return Some(Codec::Aac { format: "MPEG4-GENERIC", config: Vec::new() });
     }
     // Payloaders that know several names for one thing put the right one first.
     caps.fixate();
@@ -130,6 +142,7 @@ mod tests {
             ("videotestsrc ! x264enc", "rtph264pay"),
             ("audiotestsrc ! audio/x-raw,rate=8000 ! alawenc", "rtppcmapay"),
             ("audiotestsrc ! opusenc", "rtpopuspay"),
+            ("audiotestsrc ! voaacenc", "aacparse"),
         ] {
             assert!(complete(line).unwrap().contains(has), "{line}");
         }
@@ -140,7 +153,7 @@ mod tests {
     #[test]
     fn a_line_that_ends_in_something_else_says_what_to_write() {
         gst::init().unwrap();
-        for line in ["videotestsrc", "videotestsrc ! fakesink", "nosuch ! x"] {
+        for line in ["videotestsrc", "videotestsrc ! fakesink", "nosuch ! x", "filesrc ! mpegaudioparse"] {
             let e = complete(line).unwrap_err();
             assert_eq!(e.kind, FailureKind::Template, "{}", e.reason);
         }

@@ -23,6 +23,10 @@ use crate::media::source::sink::{self, Link};
 use crate::media::source::{Event, Failure, FailureKind, Hints, Spec};
 use crate::media::template::{self, Template};
 
+/// The name of the bin that takes the sound: what fails in there is no reason to go
+/// without pictures.
+const AUDIO_BRANCH: &str = "camgate-audio-branch";
+
 /// What the callbacks of one attempt decide and share.
 struct Attempt {
     link: Arc<Link>,
@@ -190,18 +194,15 @@ impl Attempt {
         // What an own template has no branch for is not asked of the camera, and not
         // promised to readers.
         let taken = |s: &sdp::Stream| self.own.as_ref().is_none_or(|t| t.branch_for_codec(&s.codec).is_some());
-        let usable = |kind: Kind| streams.iter().position(|s| s.kind == Some(kind) && s.codec.playable() && taken(s));
-        let video = usable(Kind::Video);
-        let audio = usable(Kind::Audio).filter(|_| !self.hints.no_audio);
-        let mut tracks = sdp::tracks(&streams);
-        let chosen = |kind| if kind == Kind::Video { video.is_some() } else { audio.is_some() };
-        tracks.retain(|t| !t.codec.playable() || chosen(t.codec.kind()));
+        let video = sdp::best(&streams, Kind::Video, taken);
+        let audio = sdp::best(&streams, Kind::Audio, taken).filter(|_| !self.hints.no_audio);
+        let tracks = sdp::tracks(&streams, [video, audio]);
         let selected: Vec<usize> = video.into_iter().chain(audio).collect();
         if selected.is_empty() {
             let names: Vec<&str> = streams.iter().filter(|s| s.kind.is_some()).map(|s| s.codec.label()).collect();
             let what = if names.is_empty() { "no video and no audio".to_owned() } else { names.join(", ") };
             self.link.describe(tracks);
-            return self.fail(match self.own.as_ref().filter(|_| streams.iter().any(|s| s.codec.playable())) {
+            return self.fail(match self.own.as_ref().filter(|_| streams.iter().any(|s| s.codec.carried())) {
                 Some(t) => Failure::new(FailureKind::Template, format!("{}: no branch for {what}", t.name)),
                 None => Failure::new(FailureKind::Unplayable, format!("camera sends {what}: set it to H.264 or H.265")),
             });
@@ -262,6 +263,9 @@ impl Attempt {
         let internal = |e: &dyn std::fmt::Display| Failure::new(FailureKind::Internal, e.to_string());
         let bin = branch.instantiate(&choice.template.name)?;
         let kind = branch.sink();
+        if kind == Some(Kind::Audio) {
+            bin.set_property("name", AUDIO_BRANCH);
+        }
         let codec = choice
             .selected
             .iter()
@@ -305,10 +309,16 @@ impl Attempt {
         let mut failure = Failure::of_camera(e, &about);
         let text = e.debug().unwrap_or_default();
         let status = failure::status(e);
-        if let Some(choice) = described.filter(|_| !self.link.is_ready()) {
+        // rtspsrc tells that a branch could not agree on a format, and not which one. Of
+        // video they always have.
+        let of_sound = e.src().is_some_and(of_audio_branch) || text.contains("not-negotiated");
+        if let Some(choice) = described.filter(|_| of_sound || !self.link.is_ready()) {
             if status == Some(461) && self.automatic && self.tcp_only {
                 failure.reason = "camera refuses RTSP over TCP (461)".into();
                 failure = failure.instead(Hints { udp: true, ..self.hints });
+            } else if choice.selected.len() > 1 && of_sound {
+                failure.reason = "camera's audio cannot be read".into();
+                failure = failure.instead(Hints { no_audio: true, ..self.hints });
             } else if choice.selected.len() > 1 && status.is_some_and(|s| !matches!(s, 453 | 503)) {
                 // Refused in SETUP, for more than the moment, and there is an audio
                 // track to do without.
@@ -318,6 +328,10 @@ impl Attempt {
         tracing::debug!(reason = %failure.reason, debug = %crate::redact::text(&text), "camera error");
         self.fail(failure);
     }
+}
+
+fn of_audio_branch(object: &gst::Object) -> bool {
+    std::iter::successors(Some(object.clone()), |o| o.parent()).any(|o| o.name() == AUDIO_BRANCH)
 }
 
 /// `host:port`, as a person would look for it.

@@ -1,5 +1,5 @@
-//! The end of a source pipeline: an appsink whose packets become access units in
-//! the Hub. Runs on the source's streaming threads; allocates once per frame.
+//! The end of a source pipeline: an appsink whose packets (of AAC: frames) become
+//! access units in the Hub. Runs on the source's streaming threads; allocates once per frame.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -59,6 +59,11 @@ impl Link {
 /// the stream's own parameters refine it. `parse` is the element whose source
 /// caps tell the picture's size, where there is one.
 pub fn attach(sink: &gst_app::AppSink, codec: Codec, parse: Option<gst::Element>, link: Arc<Link>) {
+    if matches!(codec, Codec::Aac { .. }) {
+        // Also where an operator's line does not say so.
+        let raw = gst::Caps::builder("audio/mpeg").field("mpegversion", 4).field("stream-format", "raw");
+        sink.set_caps(Some(&raw.field("framed", true).build()));
+    }
     let mut state = State { link, codec, parse, caps: None, assembler: Assembler::default() };
     sink.set_callbacks(
         gst_app::AppSinkCallbacks::builder()
@@ -94,15 +99,20 @@ impl State {
         let (codec, assembler) = (&self.codec, &mut self.assembler);
         let mut one = |buffer: &gst::BufferRef| {
             let Ok(map) = buffer.map_readable() else { return };
-            let Some(packet) = rtp::parse(&map) else { return };
             let time = buffer.pts().and_then(|pts| segment.map_or(Some(pts), |s| s.to_running_time(pts)));
             // Without a timestamp the moment of arrival is the best guess.
             let pts = time.map_or_else(now_ns, |t| base + t.nseconds());
-            assembler.push(codec, packet, pts, |frame| {
+            let publish = |frame| {
                 if feed.publish(kind, frame) && !link.ready.swap(true, Ordering::Relaxed) {
                     link.tell(Event::Ready);
                 }
-            });
+            };
+            if matches!(codec, Codec::Aac { .. }) {
+                let ticks = u128::from(pts) * u128::from(codec.clock_rate()) / 1_000_000_000;
+                rtp::Frame::whole(&map, ticks as u32, pts).into_iter().for_each(publish);
+            } else if let Some(packet) = rtp::parse(&map) {
+                assembler.push(codec, packet, pts, publish);
+            }
         };
         if let Some(list) = sample.buffer_list() {
             list.iter().for_each(&mut one);
@@ -111,7 +121,8 @@ impl State {
         }
     }
 
-    /// New caps: the profile from the packets' caps, the size from the parser's.
+    /// New caps: the profile (of AAC: the configuration) from the packets' caps, the size
+    /// from the parser's.
     fn refine(&mut self, feed: &Feed) {
         let rtp_caps = self.caps.as_ref().and_then(|c| c.structure(0).map(ToOwned::to_owned));
         let raw = self
@@ -130,6 +141,12 @@ impl State {
             *profile_id = number("profile-id").unwrap_or(*profile_id);
             *tier_flag = number("tier-flag").unwrap_or(*tier_flag);
             *level_id = number("level-id").unwrap_or(*level_id);
+        }
+        if let (Codec::Aac { config, .. }, Some(s)) = (&mut self.codec, &rtp_caps)
+            && let Some(map) =
+                s.get::<gst::Buffer>("codec_data").ok().and_then(|b| b.into_mapped_buffer_readable().ok())
+        {
+            *config = map.to_vec();
         }
         let codec = self.codec.clone();
         feed.refine(codec.kind(), |track| {

@@ -68,7 +68,12 @@ impl Splice {
         let most = self.errors.iter().copied().max().unwrap_or(0);
         let length = self.ns(i64::from(samples));
         let mut place = Place::default();
-        if error < -HOLE || (sure && most < -STEP.max(length / 2)) {
+        if error < -HOLE {
+            // Says nothing about the others.
+            self.errors.pop_back();
+            return Place { late: true, ..place };
+        }
+        if sure && most < -STEP.max(length / 2) {
             place.late = true;
             // The stream stays where it is, and what follows is so much less behind.
             self.errors.iter_mut().for_each(|e| *e += length);

@@ -29,7 +29,8 @@ pub(super) fn fit(ours: &Codec, offered: &OfferedCodec) -> Option<Fit> {
         Codec::Pcmu | Codec::Pcma => {
             (offered.channels == 1).then(|| Fit { distance: 0, loose: false, fmtp: String::new() })
         }
-        Codec::Other { .. } => None,
+        // No client takes it: it is in no RTP here, and not offered.
+        Codec::Aac { .. } | Codec::Other { .. } => None,
     }
 }
 

@@ -78,6 +78,7 @@ fn label(codec: &Codec) -> String {
         Codec::H265 { profile_id: 2, .. } => "H.265 (Main 10)".into(),
         Codec::H265 { .. } => "H.265".into(),
         Codec::Opus { .. } => "Opus".into(),
+        Codec::Aac { .. } => "AAC".into(),
         Codec::Pcmu | Codec::Pcma => codec.encoding_name().into(),
         Codec::Other { name, .. } => name.chars().filter(char::is_ascii_graphic).take(32).collect(),
     }

@@ -17,7 +17,7 @@ fn opus(channels: u8) -> Track {
     track(Codec::Opus { channels })
 }
 fn aac() -> Track {
-    track(Codec::Other { kind: Kind::Audio, name: "AAC".into() })
+    track(Codec::Aac { format: "MPEG4-GENERIC", config: vec![0x11, 0x90] })
 }
 fn parse(text: &str) -> Offer {
     offer::parse(text).unwrap_or_else(|e| panic!("{e}\n{text}"))
