@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::hls::cutter::Cut;
 use crate::hls::playlist::{Found, Options, Reload, State as Place, Variant, multivariant};
 use crate::hls::segmenter::{Ended, Known, Segmenter};
-use crate::hls::sound::{self, Aac, Sound};
+use crate::hls::sound::{self, Aac, Choice, Sound};
 use crate::media::codec::{Codec, Kind as Media};
 use crate::media::hub::{AccessUnit, Subscription};
 use crate::media::to_aac;
@@ -239,7 +239,7 @@ impl Muxer {
         // Whatever ends this task, a panic included: the next request begins anew.
         let _end = End(self.clone());
         tracing::info!(path = %self.path, "HLS muxer starts");
-        let (carries, made): (fn(&Codec) -> bool, fn(&Codec) -> bool) = match self.settings.variant {
+        let (carries, made): (Choice, Choice) = match self.settings.variant {
             Variant::Mpegts => (sound::carries_in_ts, to_aac::takes),
             Variant::Fmp4 | Variant::LowLatency => (sound::carries, sound::made),
         };

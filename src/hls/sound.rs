@@ -9,6 +9,9 @@ use crate::media::codec::{Codec, Kind};
 use crate::media::hub::{AccessUnit, Subscription};
 use crate::media::to_aac::{self, ToAac};
 
+/// A choice among codecs.
+pub type Choice = fn(&Codec) -> bool;
+
 /// Whether HLS carries this codec, itself or as AAC.
 pub fn carries(codec: &Codec) -> bool {
     match codec {
@@ -61,7 +64,7 @@ pub enum Sound {
 
 impl Sound {
     /// Starts an encoder where the path's audio is one of those that it is `made` of.
-    pub async fn start(path: &str, codecs: &[Codec], made: fn(&Codec) -> bool) -> Sound {
+    pub async fn start(path: &str, codecs: &[Codec], made: Choice) -> Sound {
         let Some(codec) = codecs.iter().find(|c| made(c)) else { return Sound::Plain };
         match ToAac::start(path, codec).await {
             Ok(encoder) => Sound::Made(Box::new(encoder), 0),

@@ -79,6 +79,8 @@ pub struct Plan {
     keys: u32,
     /// Something was lost: goes on with a key frame, behind a discontinuity.
     lost: bool,
+    /// Segments that have begun.
+    begun: u64,
     /// The next frame that can is to begin a segment.
     cut_next: bool,
     /// All so far.
@@ -90,8 +92,10 @@ fn ticks(time: Duration) -> i64 {
     i64::try_from(time.as_nanos() * u128::from(VIDEO) / 1_000_000_000).unwrap_or(i64::MAX / 4)
 }
 
+/// Rounded up, so that it is the same tick again in the multiplexer, which rounds down.
 fn nanos(ticks: i64) -> u64 {
-    u64::try_from(i128::from(ticks.max(0)) * 1_000_000_000 / i128::from(VIDEO)).unwrap_or(0)
+    let nanos = u128::from(ticks.max(0).unsigned_abs()) * 1_000_000_000;
+    u64::try_from(nanos.div_ceil(u128::from(VIDEO))).unwrap_or(u64::MAX)
 }
 
 impl Plan {
@@ -104,7 +108,10 @@ impl Plan {
         units: &[Arc<AccessUnit>],
         wall: fn(u64) -> u64,
     ) -> Result<Option<Self>, Ended> {
-        let format = codecs.iter().find_map(Format::of).ok_or_else(|| unfit("no track that MPEG-TS carries"))?;
+        let format = codecs
+            .iter()
+            .find_map(Format::of)
+            .ok_or_else(|| unfit("MPEG-TS is for H.264 and H.265; sound alone goes with fmp4 and lowLatency"))?;
         let Some(lead) = lead_video(format, known, units)? else { return Ok(None) };
         let Some(video) = lead.video else { return Ok(None) };
         let gop = known.gop.map(|frames| i64::from(frames) * lead.period / 1_000);
@@ -127,6 +134,7 @@ impl Plan {
             frames: 0,
             keys: 0,
             lost: false,
+            begun: 0,
             cut_next: false,
             length: 0,
             wall,
@@ -165,9 +173,9 @@ impl Plan {
     }
 
     /// All that was cached is pushed: what there is becomes a segment, so that players
-    /// have a whole one at once.
+    /// have a whole one at once, unless they have.
     pub fn caught_up(&mut self) {
-        self.cut_next = self.gop.is_some();
+        self.cut_next = self.gop.is_some() && self.begun < 2;
     }
 
     /// Units were thrown away.
@@ -221,6 +229,7 @@ impl Plan {
         if begin.is_some() {
             self.open = Some(Open { start: pts, bytes: 0, key, settled: false });
             self.cut_next = false;
+            self.begun += 1;
         }
         let mut settles = false;
         if let Some(open) = &mut self.open {
