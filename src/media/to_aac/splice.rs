@@ -12,7 +12,7 @@ const BREAK: i64 = 1_000_000_000;
 /// Off by more, nobody waits for more packets to agree.
 const HOLE: i64 = 120_000_000;
 /// So many packets have to agree on being off …
-const SURE: usize = 25;
+const SURE: usize = 12;
 /// … by more than this, ns, to be put right in one step …
 const STEP: i64 = 10_000_000;
 /// … and by more than this a sample at a time, where packets can be cut.

@@ -81,7 +81,7 @@ fn onset(frames: &[Frame], samples: &[f32]) -> u64 {
 
 #[tokio::test]
 async fn sound_comes_out_with_the_time_that_it_went_in_with() {
-    for encoder in 0..ENCODERS.len() {
+    for (encoder, known) in ENCODERS.iter().enumerate() {
         let Some(mut converter) = with(encoder, &Codec::Pcmu).await else { continue };
         // One second of silence, then noise.
         for (i, packet) in law(8_000, 16_000).chunks(160).enumerate() {
@@ -93,8 +93,8 @@ async fn sound_comes_out_with_the_time_that_it_went_in_with() {
         assert!(even, "{got:?}");
         let heard = onset(&got, &decode(&converter.config(), &got));
         let off = heard.abs_diff(BEGIN + 1_000 * MS);
-        println!("{}: off by {} us", ENCODERS[encoder].name, off / 1_000);
-        assert!(off < 3 * MS, "{}: heard {heard} ns", ENCODERS[encoder].name);
+        println!("{}: off by {} us", known.name, off / 1_000);
+        assert!(off < 3 * MS, "{}: heard {heard} ns", known.name);
         assert_eq!(converter.dropped(), 0);
         converter.stop().await;
     }
