@@ -3,8 +3,12 @@
 
 mod support;
 
+#[path = "hls/address.rs"]
+mod address;
 #[path = "hls/sound.rs"]
 mod sound;
+#[path = "hls/ts.rs"]
+mod ts;
 
 use std::time::Duration;
 

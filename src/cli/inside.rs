@@ -124,13 +124,6 @@ impl Gateway for Inside {
     }
 }
 
-/// Says what of the configuration is not there yet.
-pub fn warn_of_mpegts(config: &Config) {
-    if config.hls && config.hls_variant == HlsVariant::Mpegts {
-        tracing::warn!("hlsVariant: mpegts is not there yet, paths are read as fmp4");
-    }
-}
-
 /// `hlsAlwaysRemux`: paths that are live have their muxer, asked for or not.
 pub async fn always_remux(inside: Arc<Inside>) {
     let mut look = tokio::time::interval(Duration::from_secs(1));
@@ -162,8 +155,8 @@ fn hls_settings(config: &Config, path: &str) -> muxer::Settings {
     let on_demand = found.is_none_or(|f| f.conf.source_on_demand || f.conf_name != path);
     muxer::Settings {
         variant: match config.hls_variant {
-            // Not there yet: said when the configuration is read.
-            HlsVariant::Mpegts | HlsVariant::Fmp4 => Variant::Fmp4,
+            HlsVariant::Mpegts => Variant::Mpegts,
+            HlsVariant::Fmp4 => Variant::Fmp4,
             HlsVariant::LowLatency => Variant::LowLatency,
         },
         segments: config.hls_segment_count,

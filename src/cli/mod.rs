@@ -3,6 +3,7 @@
 pub mod config;
 pub mod health;
 mod inside;
+mod listeners;
 pub mod pipeline;
 pub mod probe;
 pub mod run;

@@ -1,6 +1,5 @@
 //! `camgate run`: everything together, until a signal ends it.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,7 +9,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use camgate::config::{self, Config, LogLevel};
 use camgate::hls::muxers::Muxers;
-use camgate::http;
 use camgate::path::registry::Registry;
 use camgate::webrtc::ice::Ice;
 use camgate::webrtc::session::Sessions;
@@ -21,7 +19,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, reload};
 
 use crate::cli::config as files;
-use crate::cli::inside::{Inside, always_remux, warn_of_mpegts};
+use crate::cli::inside::{Inside, always_remux};
+use crate::cli::listeners::{self, Listeners};
 
 /// A shutdown that takes longer is cut off: SIGTERM ends within 5 s.
 const SHUTDOWN: Duration = Duration::from_millis(4_500);
@@ -54,7 +53,6 @@ pub fn run(named: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     }
     gstreamer::init().context("GStreamer does not start")?;
     tracing::info!(camgate = env!("CARGO_PKG_VERSION"), gstreamer = %gstreamer::version_string(), "starting");
-    warn_of_mpegts(&loaded.config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Files and passwords; pipelines have threads of their own.
@@ -94,8 +92,7 @@ fn init_log(config: &Config) -> Levels {
 async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> anyhow::Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let engine = Arc::new(WebrtcBin::new()?);
-    let listeners = http::bind(&config.webrtc_listen())
-        .with_context(|| format!("cannot listen on webrtcAddress {}", config.webrtc_address))?;
+    let bound = listeners::bind(&config)?;
     let warm = tokio::spawn({
         let engine = engine.clone();
         async move { engine.warm_up().await }
@@ -105,10 +102,10 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     let registry = Registry::start(config.clone());
     let sessions = Sessions::new(engine, ice.clone(), registry.config_changes());
     let inside = Arc::new(Inside { registry, sessions, muxers: Muxers::new(), ready: AtomicBool::new(true) });
-    let mut server = http::serve(listeners, inside.clone())?;
-    tokio::spawn(always_remux(inside.clone()));
-    announce(&server);
+    // Before anybody can know that we run: what changes then is seen.
     let mut watch = file.as_deref().map(config::watch);
+    let mut listeners = bound.serve(&inside)?;
+    tokio::spawn(always_remux(inside.clone()));
     loop {
         tokio::select! {
             _ = term.recv() => break,
@@ -119,13 +116,11 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
                     biased;
                     _ = term.recv() => break,
                     _ = int.recv() => break,
-                    loaded = reload(file.as_deref(), &inside, &levels, &server) => loaded,
+                    loaded = reload(file.as_deref(), &inside, &levels, &listeners) => loaded,
                 };
                 if let Some((old, config)) = loaded {
                     ice.warm(&config);
-                    if old.webrtc_address != config.webrtc_address {
-                        server = rebind(server, &config, &inside).await?;
-                    }
+                    listeners = listeners.follow(&old, &config, &inside).await?;
                 }
             }
         }
@@ -136,7 +131,7 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
         // A viewer's pipeline that is frozen must not keep the cameras from their TEARDOWN.
         let _ = tokio::time::timeout(Duration::from_secs(2), inside.sessions.shutdown()).await;
         inside.registry.shutdown().await;
-        server.stop().await;
+        listeners.stop().await;
         let _ = warm.await;
     };
     if tokio::time::timeout(SHUTDOWN, ending).await.is_err() {
@@ -144,12 +139,6 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     }
     tracing::info!("ended");
     Ok(())
-}
-
-fn announce(server: &http::Handle) {
-    for address in server.addrs() {
-        tracing::info!("listening on http://{address}");
-    }
 }
 
 async fn changed(watch: &mut Option<config::Watch>) {
@@ -169,7 +158,7 @@ async fn reload(
     file: Option<&Path>,
     inside: &Inside,
     levels: &Levels,
-    server: &http::Handle,
+    listeners: &Listeners,
 ) -> Option<(Arc<Config>, Arc<Config>)> {
     let read = file.map(Path::to_owned);
     let loaded = tokio::task::spawn_blocking(move || files::load(read.as_deref())).await.ok()?;
@@ -186,24 +175,13 @@ async fn reload(
     let config = Arc::new(loaded.config);
     // The one thing that can still fail is looked at before anything is touched.
     let old = inside.registry.config();
-    if old.webrtc_address != config.webrtc_address && !in_our_way(server, &config) {
-        match http::bind(&config.webrtc_listen()) {
-            Ok(probe) => drop(probe),
-            Err(error) => {
-                tracing::error!(
-                    "configuration not reloaded, the present one stays: webrtcAddress {}: {error}",
-                    config.webrtc_address
-                );
-                return None;
-            }
-        }
+    if let Err(error) = listeners.check(&old, &config) {
+        tracing::error!("configuration not reloaded, the present one stays: {error}");
+        return None;
     }
     let diff = inside.registry.apply(config.clone()).await;
     if diff.globals.contains(&"logLevel") {
         let _ = levels.reload(filter(config.log_level));
-    }
-    if diff.globals.contains(&"hlsVariant") {
-        warn_of_mpegts(&config);
     }
     if diff.globals.contains(&"logStructured") {
         tracing::warn!("logStructured changes with the next start");
@@ -214,45 +192,4 @@ async fn reload(
     }
     tracing::info!(added = ?diff.added, removed = ?diff.removed, changed = ?diff.changed, globals = ?diff.globals, "configuration reloaded");
     Some((old, config))
-}
-
-/// Whether the wanted address is taken by our own listener, as `127.0.0.1:8889` is
-/// while we listen on all addresses.
-fn in_our_way(server: &http::Handle, config: &Config) -> bool {
-    let wanted = config.webrtc_listen();
-    wanted.iter().any(|w| w.port() != 0 && server.addrs().iter().any(|a| a.port() == w.port()))
-}
-
-/// Moves the HTTP server to the address that the configuration says now. Errors
-/// when it listens nowhere after that.
-async fn rebind(server: http::Handle, config: &Config, inside: &Arc<Inside>) -> anyhow::Result<http::Handle> {
-    let listen = |addrs: &[SocketAddr]| http::bind(addrs).and_then(|l| http::serve(l, inside.clone()));
-    let complain = |error: &std::io::Error| {
-        tracing::error!("webrtcAddress {}: {error}; listening on the old one", config.webrtc_address);
-    };
-    let wanted = config.webrtc_listen();
-    let next = if in_our_way(&server, config) {
-        let old = server.addrs().to_vec();
-        server.stop().await;
-        match listen(&wanted) {
-            Ok(next) => next,
-            Err(error) => {
-                complain(&error);
-                listen(&old).context("the old address is gone as well")?
-            }
-        }
-    } else {
-        match listen(&wanted) {
-            Ok(next) => {
-                server.stop().await;
-                next
-            }
-            Err(error) => {
-                complain(&error);
-                return Ok(server);
-            }
-        }
-    };
-    announce(&next);
-    Ok(next)
 }

@@ -15,7 +15,7 @@ pub(crate) const GLOBAL: &[&str] = &[
     "apiServerKey", "apiTrustedProxies", "authHTTPAddress", "authHTTPExclude",
     "authHTTPFingerprint", "authJWTAudience", "authJWTClaimKey", "authJWTExclude",
     "authJWTInHTTPQuery", "authJWTIssuer", "authJWTJWKS", "authJWTJWKSFingerprint", "authMethod",
-    "authMethods", "dumpPackets", "encryption", "externalAuthenticationURL", "hlsAddress",
+    "authMethods", "dumpPackets", "encryption", "externalAuthenticationURL",
     "hlsAllowOrigin", "hlsCDNSecret", "hlsDirectory", "hlsDisable", "hlsEncryption", "hlsServerCert",
     "hlsServerKey", "hlsTrustedProxies", "logDestinations", "logFile", "metrics", "metricsAddress",
     "metricsAllowOrigin", "metricsAllowOrigins", "metricsEncryption", "metricsServerCert",

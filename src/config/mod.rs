@@ -129,6 +129,8 @@ mapping! {
         "webrtcTrustedProxies" => webrtc_trusted_proxies: Vec<IpNet> = Vec::new();
         /// Whether paths can be read over HLS.
         "hls" => hls: bool = true;
+        /// Where HLS is served alone, besides; empty: nowhere. See [`Config::hls_listen`].
+        "hlsAddress" => hls_address: String = String::new(), address_or_none;
         /// How HLS carries the media.
         "hlsVariant" => hls_variant: HlsVariant = HlsVariant::LowLatency;
         /// Whether muxers run for every path that is live, asked for or not.
@@ -313,6 +315,11 @@ impl Config {
         // Checked when it was read; one set by hand may be wrong, and listens nowhere.
         listen_addresses(&self.webrtc_address).unwrap_or_default()
     }
+
+    /// The addresses that `hlsAddress` means, as [`Config::webrtc_listen`]; none without.
+    pub fn hls_listen(&self) -> Vec<SocketAddr> {
+        listen_addresses(&self.hls_address).unwrap_or_default()
+    }
 }
 
 fn listen_addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
@@ -335,6 +342,10 @@ fn listen_addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
 
 fn address(text: &str) -> Result<(), String> {
     listen_addresses(text).map(|_| ()).map_err(|message| format!("{} {message}", problem::shown(text)))
+}
+
+fn address_or_none(text: &str) -> Result<(), String> {
+    if text.is_empty() { Ok(()) } else { address(text) }
 }
 
 fn no_empty(list: &[String]) -> Result<(), String> {

@@ -112,6 +112,13 @@ paths:
 }
 
 #[test]
+fn the_port_of_hls_is_none_unless_it_is_said() {
+    assert!(config("").hls_listen().is_empty() && config("hlsAddress:").hls_listen().is_empty());
+    assert_eq!(config("hlsAddress: 127.0.0.1:8888").hls_listen(), ["127.0.0.1:8888".parse().unwrap()]);
+    assert_eq!(config("hlsAddress: :8888").hls_listen().len(), 2);
+}
+
+#[test]
 fn all_problems_at_once_with_line_key_and_a_hint() {
     assert_eq!(
         problems(
@@ -160,6 +167,7 @@ fn values_of_the_wrong_kind() {
             "webrtcAddress: \"8889\" lacks a port; write an address like :8889, 127.0.0.1:8889 or [::1]:8889",
         ),
         ("webrtcAddress: ':99999'", "has no port"),
+        ("hlsAddress: nowhere", "hlsAddress: \"nowhere\" lacks a port"),
         ("webrtcAddress: ::1:80", "has no IP address"),
         ("webrtcPortRange: 200-100", "webrtcPortRange: \"200-100\" ends before it begins"),
         ("webrtcPortRange: 0-100", "is not a range of ports"),

@@ -2,8 +2,9 @@
 //!
 //! [`playlist`] (what is listed, and how), [`cmaf`] (fragmented MP4), [`pace`],
 //! [`cutter`], [`segmenter`] (access units into parts and segments) are pure;
-//! [`sound`] makes AAC of what HLS does not carry; [`muxer`] feeds them from the Hub and answers readers, [`muxers`] has one for
-//! each path that is asked for.
+//! [`sound`] makes AAC of what HLS does not carry; [`muxer`] feeds them from the Hub and
+//! answers readers, [`muxers`] has one for each path that is asked for. [`ts`] is the other
+//! way of carrying the media: MPEG-TS by GStreamer's `hlssink2`.
 
 pub mod audio_lane;
 pub mod cmaf;
@@ -14,3 +15,4 @@ pub mod pace;
 pub mod playlist;
 pub mod segmenter;
 pub mod sound;
+pub mod ts;

@@ -1,6 +1,9 @@
-//! The muxer of one path: a task that feeds the segmenter from the Hub, and the
-//! answers to its readers. Requests wait for what is to come without holding a
-//! worker: their futures are dropped when a client goes away.
+//! The muxer of one path: a task that feeds the segmenter from the Hub (for MPEG-TS the
+//! pipeline, see `muxer/ts.rs`), and the answers to its readers. Requests wait for what
+//! is to come without holding a worker: their futures are dropped when a client goes away.
+
+mod output;
+mod ts;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,9 +18,11 @@ use crate::error::{Error, Kind, Result};
 use crate::hls::cutter::Cut;
 use crate::hls::playlist::{Found, Options, Reload, State as Place, Variant, multivariant};
 use crate::hls::segmenter::{Ended, Known, Segmenter};
-use crate::hls::sound::{self, Aac, Sound};
+use crate::hls::sound::{self, Aac, Choice, Sound};
 use crate::media::codec::{Codec, Kind as Media};
 use crate::media::hub::{AccessUnit, Subscription};
+use crate::media::to_aac;
+use output::Output;
 
 /// How long a request may wait for the first playlist: a GOP of ten seconds, and some.
 const FIRST: Duration = Duration::from_secs(20);
@@ -81,7 +86,7 @@ pub enum Answer {
 enum State {
     /// No playlist yet.
     Beginning,
-    Muxing(Box<Segmenter>, String),
+    Muxing(Output, String),
     /// For good: why.
     Ended(Error),
 }
@@ -112,7 +117,14 @@ impl Muxer {
     /// Starts the muxer of a path on the present runtime. It ends with its
     /// subscription, or when nobody has asked for `close_after`.
     pub fn start(path: &str, settings: Settings, subscription: Subscription) -> Arc<Self> {
-        let muxer = Arc::new(Muxer {
+        let muxer = Self::new(path, settings);
+        tokio::spawn(muxer.clone().run(subscription));
+        muxer
+    }
+
+    /// One that nothing feeds yet.
+    fn new(path: &str, settings: Settings) -> Arc<Self> {
+        Arc::new(Muxer {
             path: path.into(),
             settings,
             state: Mutex::new(State::Beginning),
@@ -120,9 +132,7 @@ impl Muxer {
             readers: Mutex::default(),
             asked: Mutex::new(Instant::now()),
             over: tokio::sync::Notify::new(),
-        });
-        tokio::spawn(muxer.clone().run(subscription));
-        muxer
+        })
     }
 
     /// Whether it can still answer.
@@ -188,18 +198,18 @@ impl Muxer {
     /// None: not yet.
     fn look(&self, asked: &Asked<'_>, reload: &Reload) -> Result<Option<Answer>> {
         let state = self.lock();
-        let (segmenter, prefix) = match &*state {
+        let (output, prefix) = match &*state {
             State::Beginning => return Ok(None),
             State::Ended(error) => return Err(error.clone()),
-            State::Muxing(segmenter, prefix) => (segmenter, prefix),
+            State::Muxing(output, prefix) => (output, prefix),
         };
-        let window = segmenter.window();
+        let window = output.window();
         let options = Options { query: asked.suffix, skip: reload.skip };
         let media = format!("{prefix}.m3u8");
         // A player that finds less than a whole segment finds nothing.
         let ready = || window.media(&options).filter(|_| window.segments() > 0);
         match asked.name {
-            None => Ok(ready().map(|_| Answer::Playlist(multivariant(&[segmenter.stream(media)], asked.suffix)))),
+            None => Ok(ready().map(|_| Answer::Playlist(multivariant(&[output.stream(media)], asked.suffix)))),
             Some(name) if name == media => match window.has(reload) {
                 Place::TooFar => Err(Error::new(Kind::BadRequest, "_HLS_msn or _HLS_part is too far ahead")),
                 Place::Wait => Ok(None),
@@ -229,18 +239,53 @@ impl Muxer {
         // Whatever ends this task, a panic included: the next request begins anew.
         let _end = End(self.clone());
         tracing::info!(path = %self.path, "HLS muxer starts");
-        subscription.takes(sound::carries);
+        let (carries, made): (Choice, Choice) = match self.settings.variant {
+            Variant::Mpegts => (sound::carries_in_ts, to_aac::takes),
+            Variant::Fmp4 | Variant::LowLatency => (sound::carries, sound::made),
+        };
+        subscription.takes(carries);
         let codecs: Vec<Codec> = subscription.tracks().iter().map(|t| t.codec.clone()).collect();
-        let mut sound = Sound::start(&self.path, &codecs).await;
-        let mut anew = false;
-        let why = loop {
-            match self.instance(&mut subscription, &mut sound, std::mem::replace(&mut anew, true)).await {
-                Ok(why) => tracing::info!(path = %self.path, "{why}: the HLS muxer begins anew"),
-                Err(why) => break why,
-            }
+        let mut sound = Sound::start(&self.path, &codecs, made).await;
+        let why = match self.settings.variant {
+            Variant::Mpegts => self.transport_stream(&mut subscription, &mut sound).await,
+            Variant::Fmp4 | Variant::LowLatency => self.parts(&mut subscription, &mut sound).await,
         };
         tracing::info!(path = %self.path, "HLS muxer ends: {}", why.message);
         self.ended(why);
+    }
+
+    /// Muxes until there is a reason to end.
+    async fn parts(&self, subscription: &mut Subscription, sound: &mut Sound) -> Error {
+        let mut anew = false;
+        loop {
+            match self.instance(subscription, sound, std::mem::replace(&mut anew, true)).await {
+                Ok(why) => tracing::info!(path = %self.path, "{why}: the HLS muxer begins anew"),
+                Err(why) => return why,
+            }
+        }
+    }
+
+    /// What is known of the path; nothing but its tracks where a muxer begins `anew`.
+    fn known(&self, subscription: &Subscription, anew: bool) -> Known {
+        let rhythm = subscription.rhythm().filter(|_| !anew);
+        Known {
+            gop: rhythm.map(|r| r.0),
+            period: rhythm.map(|r| r.1),
+            fps: subscription.tracks().iter().find_map(|t| t.fps),
+            aac: None,
+        }
+    }
+
+    /// How to cut, with names of its own.
+    fn cut(&self) -> Cut {
+        Cut {
+            variant: self.settings.variant,
+            segments: self.settings.segments,
+            segment: self.settings.segment,
+            part: self.settings.part,
+            max_bytes: self.settings.max_bytes,
+            prefix: format!("hls-{:08x}", rand::random::<u32>()),
+        }
     }
 
     /// One segmenter from its first unit to its end; Ok (and why) when another one
@@ -252,23 +297,8 @@ impl Muxer {
         sound: &mut Sound,
         anew: bool,
     ) -> std::result::Result<&'static str, Error> {
-        let prefix = format!("hls-{:08x}", rand::random::<u32>());
         let codecs: Vec<Codec> = subscription.tracks().iter().map(|t| t.codec.clone()).collect();
-        let rhythm = subscription.rhythm().filter(|_| !anew);
-        let mut known = Known {
-            gop: rhythm.map(|r| r.0),
-            period: rhythm.map(|r| r.1),
-            fps: subscription.tracks().iter().find_map(|t| t.fps),
-            aac: None,
-        };
-        let cut = Cut {
-            variant: self.settings.variant,
-            segments: self.settings.segments,
-            segment: self.settings.segment,
-            part: self.settings.part,
-            max_bytes: self.settings.max_bytes,
-            prefix: prefix.clone(),
-        };
+        let (mut known, cut) = (self.known(subscription, anew), self.cut());
         let start = subscription.play();
         // A still that nothing follows is no beginning.
         let mut units = if anew || !start.continuous { Vec::new() } else { start.units };
@@ -286,7 +316,7 @@ impl Muxer {
                 if wait { Ok(None) } else { Segmenter::begin(cut.clone(), known.clone(), &codecs, &units, wall) };
             match began {
                 Ok(Some(segmenter)) => {
-                    *self.lock() = State::Muxing(Box::new(segmenter), prefix);
+                    *self.lock() = State::Muxing(Output::Parts(Box::new(segmenter)), cut.prefix);
                     break;
                 }
                 Ok(None) if units.len() < BEGINNING => {}
@@ -320,7 +350,7 @@ impl Muxer {
                 return Ok(FRAME_RATE);
             }
         }
-        if let State::Muxing(segmenter, _) = &mut *self.lock() {
+        if let State::Muxing(Output::Parts(segmenter), _) = &mut *self.lock() {
             segmenter.caught_up();
         }
         self.news.send_modify(|n| *n += 1);
@@ -345,7 +375,7 @@ impl Muxer {
     /// Whether another segmenter has to go on.
     fn push(&self, news: &News) -> std::result::Result<bool, Error> {
         let (result, progress) = match &mut *self.lock() {
-            State::Muxing(segmenter, _) => {
+            State::Muxing(Output::Parts(segmenter), _) => {
                 let before = segmenter.window().progress();
                 let result = match news {
                     News::Unit(unit) => segmenter.push(unit),

@@ -11,7 +11,6 @@ use bytes::Bytes;
 
 use crate::hls::audio_lane::AudioLane;
 use crate::hls::cmaf::decode_time::{DecodeTimes, Unwrap, reorder_depth};
-use crate::hls::cmaf::nal::{self, Format, ParameterSets};
 use crate::hls::cmaf::{self, Track};
 use crate::hls::cutter::{Cut, Cutter, Frame, LONGEST_GOP};
 use crate::hls::pace;
@@ -19,17 +18,18 @@ use crate::hls::playlist::{Stream, Window};
 use crate::media::aac::AudioSpecificConfig;
 use crate::media::codec::{Codec, Kind};
 use crate::media::hub::AccessUnit;
+use crate::media::nal::{self, Format, ParameterSets};
 use crate::media::opus;
 
 /// Units a second of video in RTP and MP4.
-const VIDEO: u32 = 90_000;
+pub(super) const VIDEO: u32 = 90_000;
 /// Units a second of Opus in RTP and MP4.
 const OPUS: u32 = 48_000;
 /// Where the time line begins, seconds: decode times of B-frames lie before the first
 /// presentation, sound may, and none is negative.
-const ORIGIN_S: i64 = 10;
+pub(super) const ORIGIN_S: i64 = 10;
 /// A longer hole is no lost frame, milliseconds.
-const HOLE_MS: i64 = 1_000;
+pub(super) const HOLE_MS: i64 = 1_000;
 /// What is known of the path beforehand.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
@@ -55,14 +55,14 @@ pub enum Ended {
 
 /// The video of a segmenter.
 #[derive(Debug)]
-struct Video {
-    format: Format,
-    sets: ParameterSets,
-    times: DecodeTimes,
-    depth: u32,
+pub(super) struct Video {
+    pub(super) format: Format,
+    pub(super) sets: ParameterSets,
+    pub(super) times: DecodeTimes,
+    pub(super) depth: u32,
     /// Still at the open GOP that the reader began with: pictures that refer to what
     /// came before are left out.
-    opening: bool,
+    pub(super) opening: bool,
 }
 
 /// See the module.
@@ -91,19 +91,11 @@ pub struct Segmenter {
     wall: fn(u64) -> u64,
 }
 
-fn format(codec: &Codec) -> Option<Format> {
-    match codec {
-        Codec::H264 { .. } => Some(Format::H264),
-        Codec::H265 { .. } => Some(Format::H265),
-        _ => None,
-    }
-}
-
-fn payloads(unit: &AccessUnit) -> impl Iterator<Item = &[u8]> + Clone {
+pub(super) fn payloads(unit: &AccessUnit) -> impl Iterator<Item = &[u8]> + Clone {
     unit.payloads().map(|(p, _)| p)
 }
 
-fn unfit(what: impl std::fmt::Display) -> Ended {
+pub(super) fn unfit(what: impl std::fmt::Display) -> Ended {
     Ended::Unfit(what.to_string())
 }
 
@@ -124,14 +116,14 @@ impl Moment {
 }
 
 /// What the leading track needs: period in thousandths of a unit, units a second.
-struct Lead {
-    video: Option<Video>,
-    track: Track,
-    period: i64,
+pub(super) struct Lead {
+    pub(super) video: Option<Video>,
+    pub(super) track: Track,
+    pub(super) period: i64,
     scale: u32,
 }
 
-fn lead_video(format: Format, known: &Known, units: &[Arc<AccessUnit>]) -> Result<Option<Lead>, Ended> {
+pub(super) fn lead_video(format: Format, known: &Known, units: &[Arc<AccessUnit>]) -> Result<Option<Lead>, Ended> {
     let frames: Vec<_> = units.iter().filter(|u| u.kind == Kind::Video).collect();
     let Some(first) = frames.first() else { return Ok(None) };
     let sets = nal::depacketise(format, payloads(first)).sets;
@@ -161,7 +153,7 @@ fn lead_video(format: Format, known: &Known, units: &[Arc<AccessUnit>]) -> Resul
     Ok(Some(Lead { video: Some(video), track, period, scale: VIDEO }))
 }
 
-fn decode_times(depth: u32, period: i64) -> DecodeTimes {
+pub(super) fn decode_times(depth: u32, period: i64) -> DecodeTimes {
     DecodeTimes::new(depth, u32::try_from(period / 1_000).unwrap_or(1))
 }
 
@@ -193,7 +185,7 @@ impl Segmenter {
         units: &[Arc<AccessUnit>],
         wall: fn(u64) -> u64,
     ) -> Result<Option<Self>, Ended> {
-        let video = codecs.iter().find_map(format);
+        let video = codecs.iter().find_map(Format::of);
         let opus = codecs.iter().find_map(|c| if let Codec::Opus { channels } = c { Some(*channels) } else { None });
         let lead = match (video, &known.aac, opus) {
             (Some(format), _, _) => lead_video(format, &known, units)?,

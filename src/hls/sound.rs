@@ -9,6 +9,9 @@ use crate::media::codec::{Codec, Kind};
 use crate::media::hub::{AccessUnit, Subscription};
 use crate::media::to_aac::{self, ToAac};
 
+/// A choice among codecs.
+pub type Choice = fn(&Codec) -> bool;
+
 /// Whether HLS carries this codec, itself or as AAC.
 pub fn carries(codec: &Codec) -> bool {
     match codec {
@@ -17,6 +20,19 @@ pub fn carries(codec: &Codec) -> bool {
         Codec::Aac { config, .. } => config.is_empty() || fit(config),
         other => to_aac::takes(other) && to_aac::available(),
     }
+}
+
+/// Whether HLS in MPEG-TS carries this codec, itself or as AAC.
+pub fn carries_in_ts(codec: &Codec) -> bool {
+    match codec {
+        Codec::Opus { .. } => to_aac::available(),
+        other => carries(other),
+    }
+}
+
+/// Whether fMP4 carries this codec as AAC only.
+pub fn made(codec: &Codec) -> bool {
+    to_aac::takes(codec) && !matches!(codec, Codec::Opus { .. })
 }
 
 /// Whether players decode AAC with this AudioSpecificConfig.
@@ -47,10 +63,9 @@ pub enum Sound {
 }
 
 impl Sound {
-    /// Starts an encoder where the path's audio needs one.
-    pub async fn start(path: &str, codecs: &[Codec]) -> Sound {
-        let made = |c: &&Codec| to_aac::takes(c) && !matches!(c, Codec::Opus { .. });
-        let Some(codec) = codecs.iter().find(made) else { return Sound::Plain };
+    /// Starts an encoder where the path's audio is one of those that it is `made` of.
+    pub async fn start(path: &str, codecs: &[Codec], made: Choice) -> Sound {
+        let Some(codec) = codecs.iter().find(|c| made(c)) else { return Sound::Plain };
         match ToAac::start(path, codec).await {
             Ok(encoder) => Sound::Made(Box::new(encoder), 0),
             Err(why) => {

@@ -8,12 +8,15 @@ use std::convert::Infallible;
 use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
 use actix_web::http::Method;
-use actix_web::http::header::{ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
+use actix_web::http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, ORIGIN,
+};
 use bytes::Bytes;
 
 use super::gateway::{Hls, HlsAnswer};
+use super::route::Route;
 use super::server::Asked;
-use super::{cors, reply};
+use super::{cors, page, reply};
 use crate::config::{Action, valid_path_name};
 use crate::error::{Error, Kind, Result};
 
@@ -21,6 +24,30 @@ const METHODS: &str = "OPTIONS, GET, HEAD";
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 /// Keys of a query that are credentials, and go along into every URI.
 const CREDENTIALS: [&str; 4] = ["token", "jwt", "user", "pass"];
+
+/// Whether a route is there on a port that serves HLS alone: what MediaMTX has on its own,
+/// and what the player page needs.
+pub fn is_for(route: &Route) -> bool {
+    match route {
+        Route::Hls { .. } | Route::Player(_) | Route::Asset(_) | Route::Snapshot(_) => true,
+        Route::Health | Route::Ready | Route::Bad(_) => true,
+        Route::Wall | Route::Whep(_) | Route::Reserved(_) => false,
+    }
+}
+
+/// What the other routes get on such a port.
+pub fn elsewhere(asked: &Asked<'_>, route: &Route) -> HttpResponse {
+    let text = "this port serves HLS alone (hlsAddress); the rest is on webrtcAddress";
+    match route {
+        // No 404: the path is there, and the player page is to show it over HLS.
+        Route::Whep(_) => {
+            let mut answer = reply::error(&Error::new(Kind::MethodNotAllowed, text));
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(""));
+            answer
+        }
+        _ => page::failure(asked, &Error::new(Kind::NotFound, text)),
+    }
+}
 
 /// Answers a request, errors and cross-origin headers included. `name`: below the
 /// path; none for the multivariant playlist.

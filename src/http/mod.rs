@@ -33,7 +33,7 @@ mod snapshot;
 mod whep;
 
 pub use gateway::{Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Seen, Watch};
-pub use server::{Handle, bind, serve};
+pub use server::{Handle, Serves, bind, serve};
 
 #[cfg(test)]
 mod tests;

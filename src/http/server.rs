@@ -26,9 +26,19 @@ const WORKERS: usize = 2;
 /// How long requests under way may take to end when the server stops.
 const SHUTDOWN_S: u64 = 2;
 
+/// What a server is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serves {
+    /// All that there is.
+    Everything,
+    /// HLS and its player page (`hlsAddress`).
+    Hls,
+}
+
 /// What all workers share.
 pub(super) struct State {
     pub gateway: Arc<dyn Gateway>,
+    pub serves: Serves,
     pub auth: Auth,
     /// POSTs to WHEP endpoints.
     pub posts: Buckets,
@@ -129,9 +139,9 @@ pub fn bind(addrs: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
 
 /// Serves `gateway` on `listeners` until [`Handle::stop`]. Limits on
 /// connections and times are those of this moment's configuration.
-pub fn serve(listeners: Vec<TcpListener>, gateway: Arc<dyn Gateway>) -> io::Result<Handle> {
+pub fn serve(listeners: Vec<TcpListener>, gateway: Arc<dyn Gateway>, serves: Serves) -> io::Result<Handle> {
     let limits = gateway.config().limits.clone();
-    let state = state(gateway);
+    let state = state(gateway, serves);
     let mut server = HttpServer::new(move || App::new().configure(configure(state.clone())))
         .workers(WORKERS)
         .max_connections((limits.connections / WORKERS).max(1))
@@ -153,8 +163,9 @@ pub fn serve(listeners: Vec<TcpListener>, gateway: Arc<dyn Gateway>) -> io::Resu
 }
 
 /// The state of one server.
-pub(super) fn state(gateway: Arc<dyn Gateway>) -> web::Data<State> {
-    web::Data::new(State { gateway, auth: Auth::default(), posts: Buckets::default(), sessions: Buckets::default() })
+pub(super) fn state(gateway: Arc<dyn Gateway>, serves: Serves) -> web::Data<State> {
+    let (auth, posts, sessions) = (Auth::default(), Buckets::default(), Buckets::default());
+    web::Data::new(State { gateway, serves, auth, posts, sessions })
 }
 
 /// The whole of the application: one handler, because paths' names may have any
@@ -199,6 +210,9 @@ async fn dispatch(asked: &Asked<'_>, payload: Payload) -> HttpResponse {
     };
     let method = asked.request.method();
     tracing::debug!(client = %asked.client.addr, %method, path = named, "request");
+    if asked.state.serves == Serves::Hls && !hls::is_for(&route) {
+        return hls::elsewhere(asked, &route);
+    }
     match route {
         Route::Wall => page::wall(asked).await,
         Route::Asset(name) => page::asset(asked, &name),

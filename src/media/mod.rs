@@ -1,7 +1,8 @@
 //! The way of a frame: templates, source pipelines, the Hub.
 //!
 //! A source pipeline (GStreamer) ends in appsinks that hand RTP packets to the
-//! [`hub::Hub`] as whole access units. [`rtp`], [`opus`], [`timeline`] and [`gop`] are pure.
+//! [`hub::Hub`] as whole access units. [`rtp`], [`nal`], [`opus`], [`timeline`] and
+//! [`gop`] are pure.
 
 pub mod aac;
 pub mod analysis;
@@ -9,6 +10,7 @@ pub mod blocking;
 pub mod codec;
 pub mod gop;
 pub mod hub;
+pub mod nal;
 pub mod opus;
 pub mod pipeline;
 pub mod rtp;

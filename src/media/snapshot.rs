@@ -6,7 +6,6 @@
 //! made lives in the `Still` and goes with it, when the next key frame comes or the
 //! path is removed; once there is a JPEG the access unit is let go.
 
-mod annexb;
 mod pipeline;
 
 use std::sync::Arc;

@@ -90,6 +90,21 @@ async fn mpeg_ts_plays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_page_on_the_port_of_hls_shows_hls_by_itself() {
+    let camera = Camera::builder().gop_frames(25).start();
+    let gateway = Gateway::start(&format!("hlsAddress: 127.0.0.1:0\n{}", paths(&[("cam", &camera.url())])));
+    let line = gateway.wait_for_line(LONG, |l| l.contains("HLS alone is served on http://"));
+    let url = line[line.find("http://").unwrap()..].split_whitespace().next().unwrap().to_owned();
+    let browser = Browser::launch().await;
+    let page = browser.page(&format!("{url}/cam/")).await;
+    over(&page, "cam", "hls").await;
+    plays(&page, "#video").await;
+    says(&page, "#fallback", "hlsAddress").await;
+    // WebRTC was asked for, in vain.
+    clean(&page, &["favicon", "/whep"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn g711_is_heard_as_aac() {
     let camera = Camera::builder().gop_frames(25).audio(Audio::Pcma).start();
     let gateway = Gateway::start(&paths(&[("cam", &camera.url())]));
@@ -154,10 +169,24 @@ async fn without_a_way_for_webrtc_the_page_shows_hls_by_itself_and_goes_back() {
     clean(&page, GONE);
 }
 
+/// How far behind live is still live: with parts, and in whole segments.
+fn near(variant: &str) -> u32 {
+    if variant == "lowLatency" { 4_000 } else { 8_000 }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hls_goes_on_after_the_camera_restarts() {
+    goes_on_after_restarts("lowLatency").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mpeg_ts_goes_on_after_the_camera_restarts() {
+    goes_on_after_restarts("mpegts").await;
+}
+
+async fn goes_on_after_restarts(variant: &str) {
     let mut camera = Camera::builder().gop_frames(25).start();
-    let gateway = Gateway::start(&paths(&[("cam", &camera.url())]));
+    let gateway = Gateway::start(&format!("hlsVariant: {variant}\n{}", paths(&[("cam", &camera.url())])));
     let browser = Browser::launch().await;
     let page = page_with(&browser, &gateway, CHOSEN).await;
     page.goto(&format!("{}/cam", gateway.url())).await;
@@ -173,7 +202,7 @@ async fn hls_goes_on_after_the_camera_restarts() {
         page.wait_for(&fresh, LONG).await;
         plays(&page, "#video").await;
         page.wait_for("document.querySelector('#player').dataset.state === 'playing'", LONG).await;
-        page.wait_for("session('cam').behindMs < 4000", LONG).await;
+        page.wait_for(&format!("session('cam').behindMs < {}", near(variant)), LONG).await;
     }
     // Another picture size is another initialisation.
     camera.set_resolution(320, 240);
@@ -185,8 +214,18 @@ async fn hls_goes_on_after_the_camera_restarts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_time_line_goes_back_and_to_live_again() {
+    goes_back_and_to_live("lowLatency").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_line_of_mpeg_ts_does_so_too() {
+    goes_back_and_to_live("mpegts").await;
+}
+
+async fn goes_back_and_to_live(variant: &str) {
     let camera = Camera::builder().gop_frames(25).start();
-    let gateway = Gateway::start(&format!("hlsSegmentCount: 20\n{}", paths(&[("cam", &camera.url())])));
+    let yaml = format!("hlsVariant: {variant}\nhlsSegmentCount: 20\n{}", paths(&[("cam", &camera.url())]));
+    let gateway = Gateway::start(&yaml);
     let browser = Browser::launch().await;
     let page = page_with(&browser, &gateway, CHOSEN).await;
     page.goto(&format!("{}/cam", gateway.url())).await;
@@ -208,7 +247,7 @@ async fn the_time_line_goes_back_and_to_live_again() {
     page.wait_for("session('cam').behindMs > 7000", LONG).await;
 
     page.eval("document.querySelector('#live').click()").await;
-    page.wait_for("session('cam').behindMs < 3000", LONG).await;
+    page.wait_for(&format!("session('cam').behindMs < {}", near(variant) - 1_000), LONG).await;
     says(&page, "#behind", "Live").await;
     says(&page, "#chip", "Live").await;
     goes_on(&page, "#video").await;

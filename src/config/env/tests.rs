@@ -179,7 +179,7 @@ fn what_is_wrong_names_the_variable() {
 fn mediamtx_variables_that_we_do_not_know() {
     let env = vars(&[
         ("MTX_QUERY", "x"),
-        ("MTX_HLSADDRESS", ":1"),
+        ("MTX_HLSENCRYPTION", "no"),
         ("MTX_PATHS_CAM1_RECORD", "yes"),
         ("MTX_PATHS_CAM1_FORWARD_0_DEST", "x"),
         ("MTX_AUTHHTTPEXCLUDE_0_ACTION", "api"),
@@ -189,7 +189,7 @@ fn mediamtx_variables_that_we_do_not_know() {
         loaded.warnings,
         [
             "variables that name no key, they are ignored: MTX_QUERY",
-            "keys of MediaMTX's that camgate does not have yet, they are ignored: authHTTPExclude, hlsAddress, paths.*.forward, paths.*.record",
+            "keys of MediaMTX's that camgate does not have yet, they are ignored: authHTTPExclude, hlsEncryption, paths.*.forward, paths.*.record",
         ]
     );
     assert!(problem("", &[("MTX_AUTHMETHOD", "jwt")]).contains("not there yet"));

@@ -8,7 +8,7 @@
 //! on the screen. So a frame's decode time is known the moment it comes, and
 //! without B-frames it is the presentation time.
 
-use crate::hls::cmaf::sps::MAX_REORDER;
+use crate::media::nal::sps::MAX_REORDER;
 
 /// A 32-bit RTP timestamp as a count that does not wrap.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +57,7 @@ const KEPT: usize = MAX_REORDER as usize + 1;
 
 impl DecodeTimes {
     /// `depth`: how many frames at most precede a frame in the stream and are shown
-    /// after it: [`crate::hls::cmaf::sps::Sps::reorder`], else [`reorder_depth`] of a GOP, else
+    /// after it: [`crate::media::nal::sps::Sps::reorder`], else [`reorder_depth`] of a GOP, else
     /// 0: it is learnt then, at the price of a late frame or two. `frame`: about the
     /// duration of a frame in ticks, for the time before the first one.
     pub fn new(depth: u32, frame: u32) -> Self {

@@ -4,12 +4,8 @@
 //! A *part* is one fragment (`moof` + `mdat`), a *segment* its parts one after the
 //! other: whoever has the parts has the segment.
 
-mod bits;
 pub mod decode_time;
-pub mod nal;
 mod sample_entry;
-pub mod sps;
-pub mod sps_h265;
 
 use mp4_atom::{self as mp4, Encode, FourCC};
 
@@ -71,7 +67,7 @@ pub struct Sample<'a> {
 
 impl<'a> Sample<'a> {
     /// A video sample of an access unit.
-    pub fn video(unit: &'a crate::hls::cmaf::nal::Sample, time: Decode, duration: u32) -> Self {
+    pub fn video(unit: &'a crate::media::nal::Sample, time: Decode, duration: u32) -> Self {
         let offset = time.offset.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
         Sample { data: &unit.data, duration, offset, sync: unit.sync, disposable: unit.disposable }
     }

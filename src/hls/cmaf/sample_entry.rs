@@ -5,10 +5,10 @@
 use mp4_atom as mp4;
 
 use crate::hls::cmaf::Error;
-use crate::hls::cmaf::nal::{Format, ParameterSets};
-use crate::hls::cmaf::sps::{Profile, Sps};
-use crate::hls::cmaf::{sps, sps_h265};
 use crate::media::aac::AudioSpecificConfig;
+use crate::media::nal::sps::{Profile, Sps};
+use crate::media::nal::{Format, ParameterSets};
+use crate::media::nal::{sps, sps_h265};
 
 /// A track of the init segment.
 #[derive(Debug, Clone, PartialEq)]

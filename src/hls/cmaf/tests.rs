@@ -1,5 +1,5 @@
 use super::*;
-use crate::hls::cmaf::nal::{Format, ParameterSets};
+use crate::media::nal::{Format, ParameterSets};
 use mp4::{Decode as _, ReadFrom as _};
 use proptest::prelude::*;
 

@@ -253,7 +253,7 @@ pub(super) async fn ask_many(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Vec<Answer> {
-    let state = server::state(fake.clone());
+    let state = server::state(fake.clone(), server::Serves::Everything);
     let app = init_service(App::new().configure(server::configure(state))).await;
     let mut answers = Vec::new();
     for _ in 0..times {

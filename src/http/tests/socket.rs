@@ -7,10 +7,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::http::{Handle, bind, serve};
+use crate::http::{Handle, Serves, bind, serve};
 
 fn start(fake: &Arc<Fake>) -> Handle {
-    serve(bind(&["127.0.0.1:0".parse().unwrap()]).unwrap(), fake.clone()).unwrap()
+    serve(bind(&["127.0.0.1:0".parse().unwrap()]).unwrap(), fake.clone(), Serves::Everything).unwrap()
 }
 
 /// Sends bytes and reads until the server closes.
@@ -121,7 +121,7 @@ async fn stopping_ends_while_a_request_waits() {
 #[tokio::test]
 async fn all_interfaces_are_one_port_for_both_families() {
     let addrs = ["[::]:0".parse().unwrap(), "0.0.0.0:0".parse().unwrap()];
-    let handle = serve(bind(&addrs).unwrap(), Fake::new(|_| {})).unwrap();
+    let handle = serve(bind(&addrs).unwrap(), Fake::new(|_| {}), Serves::Everything).unwrap();
     let port = handle.addrs()[0].port();
     assert!(handle.addrs().iter().all(|a| a.port() == port), "{:?}", handle.addrs());
     TcpStream::connect(("127.0.0.1", port)).await.unwrap();

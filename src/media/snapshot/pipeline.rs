@@ -9,10 +9,10 @@ use gst::prelude::*;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 
-use super::annexb::annexb;
 use super::{Jpeg, Width};
 use crate::media::codec::Codec;
 use crate::media::hub::AccessUnit;
+use crate::media::nal::{self, Format};
 
 /// How long one of the pipelines may take.
 const TIME: Duration = Duration::from_secs(4);
@@ -64,7 +64,8 @@ fn decode(codec: &Codec, unit: &AccessUnit) -> Result<gst::Sample, String> {
 
 /// Decodes with one of the decoders.
 pub(super) fn decode_with(codec: &Codec, decoder: &str, unit: &AccessUnit) -> Result<gst::Sample, String> {
-    let data = annexb(codec, unit.payloads().map(|(payload, _)| payload)).ok_or("it is no video")?;
+    let format = Format::of(codec).ok_or("it is no video")?;
+    let data = nal::depacketise(format, unit.payloads().map(|(payload, _)| payload)).byte_stream(format);
     let (media, parser) = match codec {
         Codec::H265 { .. } => ("video/x-h265", "h265parse"),
         _ => ("video/x-h264", "h264parse"),

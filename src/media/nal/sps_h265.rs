@@ -1,7 +1,7 @@
 //! What an H.265 sequence parameter set tells (ITU-T H.265 §7.3.2.2, Annex E). Pure.
 
-use crate::hls::cmaf::bits::Bits;
-use crate::hls::cmaf::sps::{MAX_REORDER, Profile, Sps, Vui, cropped, rate, vui_head};
+use super::bits::Bits;
+use super::sps::{MAX_REORDER, Profile, Sps, Vui, cropped, rate, vui_head};
 
 /// Reads an H.265 SPS: a NAL unit of type 33 with its two header bytes.
 pub fn parse_h265(nal: &[u8]) -> Option<Sps> {

@@ -1,7 +1,7 @@
 //! What an H.264 sequence parameter set tells (ITU-T H.264 §7.3.2.1, Annex E),
 //! and the shape of the same for H.265. Pure.
 
-use crate::hls::cmaf::bits::Bits;
+use super::bits::Bits;
 
 /// Most pictures that a decoder holds back (`MaxDpbFrames` of H.264 §A.3.1,
 /// `MaxDpbSize` of H.265 §A.4.2).

@@ -14,6 +14,21 @@ fn single_units_sets_apart_delimiters_gone() {
 }
 
 #[test]
+fn byte_streams_have_each_set_once_and_in_front() {
+    const START: &[u8] = &[0, 0, 0, 1];
+    let of = |format, payloads: &[&[u8]]| run(format, payloads).byte_stream(format);
+    // Encoders repeat the sets before every slice of a key frame.
+    let fu: [&[u8]; 3] = [&[0x7c, 0x85, 3, 4], &[0x7c, 0x05, 5], &[0x7c, 0x45, 6]];
+    let payloads = [&[0x78, 0, 2, 0x67, 1, 0, 2, 0x68, 2], fu[0], fu[1], fu[2], &[0x67, 1], &[0x68, 2], &[0x65, 7]];
+    let units: [&[u8]; 5] = [&[9, 0xf0], &[0x67, 1], &[0x68, 2], &[0x65, 3, 4, 5, 6], &[0x65, 7]];
+    assert_eq!(of(Format::H264, &payloads), units.map(|u| [START, u].concat()).concat());
+    let ap: &[u8] = &[48 << 1, 1, 0, 3, 32 << 1, 1, 9, 0, 3, 33 << 1, 1, 8];
+    let payloads = [ap, &[34 << 1, 1, 7], &[49 << 1, 1, 0x80 | 19, 3], &[49 << 1, 1, 0x40 | 19, 4]];
+    let units: [&[u8]; 5] = [&[0x46, 1, 0x50], &[64, 1, 9], &[66, 1, 8], &[68, 1, 7], &[38, 1, 3, 4]];
+    assert_eq!(of(Format::H265, &payloads), units.map(|u| [START, u].concat()).concat());
+}
+
+#[test]
 fn aggregates_and_fragments() {
     let s = run(Format::H264, &[&[0x78, 0, 2, 6, 5, 0, 2, 0x41, 9], &[0x7c, 0x81, 1], &[0x7c, 1, 2], &[0x7c, 0x41, 3]]);
     assert_eq!(s.data, [0, 0, 0, 2, 6, 5, 0, 0, 0, 2, 0x41, 9, 0, 0, 0, 4, 0x61, 1, 2, 3]);

@@ -1,6 +1,6 @@
 //! Bits of a NAL unit: Exp-Golomb codes, emulation prevention. Pure.
 
-use crate::hls::cmaf::nal::{Format, Set};
+use super::{Format, Set};
 
 /// Most bytes that are read of a parameter set: real ones have a few hundred.
 const MAX: usize = 4096;
@@ -91,7 +91,7 @@ pub(crate) fn set_id(format: Format, kind: Set, nal: &[u8]) -> Option<u32> {
             b.skip(4)?;
             let layers = b.u(3)?;
             b.skip(1)?;
-            crate::hls::cmaf::sps_h265::skip_profile_tier_level(&mut b, layers)?;
+            super::sps_h265::skip_profile_tier_level(&mut b, layers)?;
             b.ue()
         }
         (_, Set::Vps) => b.u(4),

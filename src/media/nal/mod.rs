@@ -1,10 +1,20 @@
-//! RTP payloads of one access unit into an MP4 sample: NAL units with their
-//! length in front, parameter sets apart (ISO/IEC 14496-15 §5.3, §8.3). Pure.
+//! RTP payloads of one access unit put together: as an MP4 sample, NAL units with their
+//! length in front and parameter sets apart (ISO/IEC 14496-15 §5.3, §8.3), or as a byte
+//! stream (Annex B of H.264 and H.265). Pure.
+//!
+//! Not GStreamer's depayloaders: `rtph264pay config-interval=-1` repeats the parameter
+//! sets before every slice of a key frame, and `rtph264depay` takes those for the
+//! beginning of another picture. Here each set stands once, in front.
 //!
 //! The Hub drops sequence numbers, so a fragment lost in the *middle* of a NAL
 //! unit cannot be seen here; a lost first or last one is.
 
-use crate::hls::cmaf::bits::set_id;
+pub mod bits;
+pub mod sps;
+pub mod sps_h265;
+
+use crate::media::codec::Codec;
+use bits::set_id;
 
 /// Bytes of the length in front of each NAL unit (`lengthSizeMinusOne` + 1).
 const LENGTH: usize = 4;
@@ -20,6 +30,25 @@ pub enum Format {
     H264,
     /// RFC 7798.
     H265,
+}
+
+impl Format {
+    /// The format of a codec that is made of NAL units.
+    pub fn of(codec: &Codec) -> Option<Self> {
+        match codec {
+            Codec::H264 { .. } => Some(Format::H264),
+            Codec::H265 { .. } => Some(Format::H265),
+            _ => None,
+        }
+    }
+
+    /// An access unit delimiter for any kind of picture (H.264 §7.3.2.4, H.265 §7.3.2.5).
+    fn delimiter(self) -> &'static [u8] {
+        match self {
+            Format::H264 => &[0, 0, 0, 1, 0x09, 0xf0],
+            Format::H265 => &[0, 0, 0, 1, 0x46, 0x01, 0x50],
+        }
+    }
 }
 
 /// Parameter sets, whole NAL units without start code or length.
@@ -99,6 +128,30 @@ pub struct Sample {
     pub rasl: bool,
     /// NAL units (or packets that are none) thrown away: incomplete, malformed.
     pub damaged: u32,
+}
+
+impl Sample {
+    /// The access unit as a byte stream: a delimiter (transport streams demand it, ISO/IEC
+    /// 13818-1 §2.14.1), the parameter sets, the rest.
+    pub fn byte_stream(mut self, format: Format) -> Vec<u8> {
+        const START: [u8; LENGTH] = [0, 0, 0, 1];
+        let mut at = 0;
+        while let Some(length) = self.data.get_mut(at..at + LENGTH) {
+            let size = length.iter().fold(0usize, |n, b| n << 8 | usize::from(*b));
+            length.copy_from_slice(&START);
+            at += LENGTH + size;
+        }
+        let sets = || self.sets.vps.iter().chain(&self.sets.sps).chain(&self.sets.pps);
+        let front: usize = sets().map(|s| s.len() + LENGTH).sum();
+        let mut out = Vec::with_capacity(format.delimiter().len() + front + self.data.len());
+        out.extend_from_slice(format.delimiter());
+        for set in sets() {
+            out.extend_from_slice(&START);
+            out.extend_from_slice(set);
+        }
+        out.append(&mut self.data);
+        out
+    }
 }
 
 /// Puts the payloads of one access unit together.
@@ -302,5 +355,4 @@ fn classify_h265(nal: &[u8]) -> Option<Unit> {
 }
 
 #[cfg(test)]
-#[path = "nal_tests.rs"]
 mod tests;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::hls::cmaf::sps_h265::parse_h265;
+use crate::media::nal::sps_h265::parse_h265;
 use proptest::prelude::*;
 
 fn hex(s: &str) -> Vec<u8> {
