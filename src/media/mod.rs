@@ -10,6 +10,7 @@ pub mod gop;
 pub mod hub;
 pub mod opus;
 pub mod pipeline;
+pub mod rhythm;
 pub mod rtp;
 pub mod sdp;
 pub mod snapshot;
