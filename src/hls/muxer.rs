@@ -44,6 +44,8 @@ pub struct Settings {
     pub max_bytes: usize,
     /// `hlsMuxerCloseAfter`; none: it stays (`hlsAlwaysRemux`).
     pub close_after: Option<Duration>,
+    /// `useAbsoluteTimestamp`: dates are the camera's, where it tells them.
+    pub camera_clock: bool,
 }
 
 /// What a request names, below its path.
@@ -64,6 +66,8 @@ pub struct Asked<'a> {
 pub enum Answer {
     /// A playlist; never to be cached.
     Playlist(String),
+    /// The playlist goes on under this name (with its query); never to be cached.
+    Moved(String),
     /// Media that stays what it is under this name.
     Media {
         /// Its content type.
@@ -183,7 +187,8 @@ impl Muxer {
         };
         let window = segmenter.window();
         let options = Options { query: asked.suffix, skip: reload.skip };
-        let media = format!("{prefix}.m3u8");
+        let generation = segmenter.generation();
+        let media = playlist_name(prefix, generation);
         // A player that finds less than a whole segment finds nothing.
         let ready = || window.media(&options).filter(|_| window.segments() > 0);
         match asked.name {
@@ -193,6 +198,13 @@ impl Muxer {
                 Place::Wait => Ok(None),
                 Place::Ready => Ok(ready().map(Answer::Playlist)),
             },
+            // PART-TARGET had to change. hls.js gives up on a 404 and stops at an ENDLIST,
+            // but follows a redirection, and finds there what it had: each time, as it
+            // goes on asking by the old name.
+            Some(name) if (0..generation).any(|g| playlist_name(prefix, g) == name) => {
+                let known = if window.has(reload) == Place::TooFar { Reload::default() } else { *reload };
+                Ok(Some(Answer::Moved(format!("{media}?{}{}", asked.suffix, known.directives()))))
+            }
             Some(name) => {
                 let mime = if name.ends_with(".ts") { "video/mp2t" } else { "video/mp4" };
                 let pieces = match window.find(name) {
@@ -270,7 +282,7 @@ impl Muxer {
             }
         }
         for unit in units {
-            if self.push(&unit)? {
+            if self.push(&unit, subscription.clock())? {
                 return Ok(());
             }
         }
@@ -280,17 +292,18 @@ impl Muxer {
         self.news.send_modify(|n| *n += 1);
         loop {
             let unit = self.next(subscription, &mut look).await?;
-            if self.push(&unit)? {
+            if self.push(&unit, subscription.clock())? {
                 return Ok(());
             }
         }
     }
 
-    /// Whether another segmenter has to go on.
-    fn push(&self, unit: &AccessUnit) -> std::result::Result<bool, Error> {
+    /// Whether another segmenter has to go on. `clock`: the camera's.
+    fn push(&self, unit: &AccessUnit, clock: Option<i64>) -> std::result::Result<bool, Error> {
         let (result, news) = match &mut *self.lock() {
             State::Muxing(segmenter, _) => {
                 let before = segmenter.window().progress();
+                segmenter.set_clock(clock.filter(|_| self.settings.camera_clock));
                 let result = segmenter.push(unit);
                 (result, segmenter.window().progress() != before)
             }
@@ -347,7 +360,12 @@ fn unfit(why: &str) -> Error {
     Error::new(Kind::Unprocessable, format!("not playable over HLS: {why}"))
 }
 
-/// The wall clock (ms since 1970) of a moment on CLOCK_MONOTONIC (ns).
+/// The name of a media playlist: another one for each PART-TARGET.
+fn playlist_name(prefix: &str, generation: u32) -> String {
+    if generation == 0 { format!("{prefix}.m3u8") } else { format!("{prefix}-{generation}.m3u8") }
+}
+
+/// Our own wall clock (ms since 1970) of a moment on CLOCK_MONOTONIC (ns).
 fn wall(pts_ns: u64) -> u64 {
     let ago = gst::SystemClock::obtain().time().nseconds().saturating_sub(pts_ns);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

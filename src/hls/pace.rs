@@ -106,6 +106,12 @@ impl Pace {
         self.end = Some(time * MILLI);
         self.errors.clear();
         self.watched = (0, 0);
+        self.astray = false;
+    }
+
+    /// What looked like another rate was none.
+    pub fn calm(&mut self) {
+        self.astray = false;
     }
 
     /// Takes the next frame in decode order, with its decode time in units. The

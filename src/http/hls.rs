@@ -8,7 +8,9 @@ use std::convert::Infallible;
 use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
 use actix_web::http::Method;
-use actix_web::http::header::{ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
+use actix_web::http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, ORIGIN,
+};
 use bytes::Bytes;
 
 use super::gateway::{Hls, HlsAnswer};
@@ -54,6 +56,10 @@ async fn get(asked: &Asked<'_>, path: &str, name: Option<&str>) -> Result<HttpRe
         HlsAnswer::Playlist(text) => {
             answer.insert_header((CACHE_CONTROL, "no-cache")).insert_header((CONTENT_TYPE, PLAYLIST));
             Ok(answer.body(text))
+        }
+        // Where it stands beside this one: below the same path.
+        HlsAnswer::Moved(uri) => {
+            Ok(HttpResponse::Found().insert_header((CACHE_CONTROL, "no-cache")).insert_header((LOCATION, uri)).finish())
         }
         HlsAnswer::Media { mime, pieces, max_age } => {
             // For whoever asked, and nobody else, where it took a password.

@@ -9,6 +9,7 @@ mod bits;
 pub mod decode_time;
 pub mod nal;
 mod sample_entry;
+pub mod sets;
 pub mod sps;
 pub mod sps_h265;
 
