@@ -8,6 +8,8 @@ mod access;
 mod failure;
 #[path = "browser/hls.rs"]
 mod hls;
+#[path = "browser/hls_changes.rs"]
+mod hls_changes;
 #[path = "browser/kit.rs"]
 mod kit;
 #[path = "browser/looks.rs"]

@@ -152,6 +152,7 @@ pub async fn always_remux(inside: Arc<Inside>) {
 fn hls_settings(config: &Config, path: &str) -> muxer::Settings {
     // A muxer is a reader: one that stays would keep a source on demand running.
     let found = config.find(path);
+    let camera_clock = found.as_ref().is_none_or(|f| f.conf.use_absolute_timestamp);
     let on_demand = found.is_none_or(|f| f.conf.source_on_demand || f.conf_name != path);
     muxer::Settings {
         variant: match config.hls_variant {
@@ -163,6 +164,7 @@ fn hls_settings(config: &Config, path: &str) -> muxer::Settings {
         segment: config.hls_segment_duration,
         part: config.hls_part_duration,
         max_bytes: config.hls_segment_max_size.0,
+        camera_clock,
         close_after: (on_demand || !config.hls_always_remux).then_some(config.hls_muxer_close_after),
     }
 }

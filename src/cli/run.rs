@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use camgate::config::{self, Config, LogLevel};
+use camgate::config::{self, Config, Limits, LogLevel};
 use camgate::hls::muxers::Muxers;
 use camgate::path::registry::Registry;
 use camgate::webrtc::ice::Ice;
@@ -187,8 +187,9 @@ async fn reload(
         tracing::warn!("logStructured changes with the next start");
     }
     let (was, is) = (&old.limits, &config.limits);
-    if (was.connections, was.head_timeout, was.idle_timeout) != (is.connections, is.head_timeout, is.idle_timeout) {
-        tracing::warn!("limits: connections, headTimeout and idleTimeout change with the next start");
+    let of_the_server = |l: &Limits| (l.connections, l.head_timeout, l.idle_timeout, l.stall_timeout);
+    if of_the_server(was) != of_the_server(is) {
+        tracing::warn!("limits: connections, headTimeout, idleTimeout and stallTimeout change with the next start");
     }
     tracing::info!(added = ?diff.added, removed = ?diff.removed, changed = ?diff.changed, globals = ?diff.globals, "configuration reloaded");
     Some((old, config))

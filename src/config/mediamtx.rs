@@ -68,7 +68,7 @@ pub(crate) const PATH: &[&str] = &[
     "runOnReadRestart", "runOnReady", "runOnReadyRestart", "runOnRecordSegmentComplete",
     "runOnRecordSegmentCreate", "runOnUnDemand", "runOnUnavailable", "runOnUnread",
     "sourceAnyPortEnable", "sourceProtocol", "sourceRedirect", "srtPublishPassphrase",
-    "srtReadPassphrase", "useAbsoluteTimestamp", "whepBearerToken", "whepHandshakeTimeout",
+    "srtReadPassphrase", "whepBearerToken", "whepHandshakeTimeout",
     "whepSTUNGatherTimeout", "whepTrackGatherTimeout",
 ];
 

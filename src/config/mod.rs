@@ -176,6 +176,8 @@ mapping! {
         "sourceOnDemandStartTimeout" => source_on_demand_start_timeout: Duration = Duration::from_secs(10), positive;
         /// How long an on-demand source outlives its last reader.
         "sourceOnDemandCloseAfter" => source_on_demand_close_after: Duration = Duration::from_secs(10);
+        /// Whether dates are those of the camera's clock, where it tells them.
+        "useAbsoluteTimestamp" => use_absolute_timestamp: bool = true;
         /// The most readers at once; 0 means any number.
         "maxReaders" => max_readers: usize = 0;
         /// What the wall plays instead, because it is smaller (ours).
@@ -223,6 +225,8 @@ mapping! {
         "bodyTimeout" => body_timeout: Duration = Duration::from_secs(10), positive;
         /// How long a connection may be idle.
         "idleTimeout" => idle_timeout: Duration = Duration::from_secs(60), positive;
+        /// How long a client may take nothing of an answer.
+        "stallTimeout" => stall_timeout: Duration = Duration::from_secs(30), positive;
         /// The most HTTP connections at once.
         "connections" => connections: usize = 2000, at_least_one;
         /// WHEP and WHIP POSTs per second from one address, in the long run.

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use crate::hls::audio_lane::AudioLane;
 use crate::hls::cmaf::{self, Run};
 use crate::hls::pace::{Pace, SLEW};
-use crate::hls::playlist::{Config, Refused, Variant, Window, part_target};
+use crate::hls::parts::Parts;
+use crate::hls::places::Places;
+use crate::hls::playlist::{Config, Refused, Variant, Window};
 
 /// How to cut.
 #[derive(Debug, Clone)]
@@ -60,10 +62,6 @@ struct Waiting {
     offset: i64,
 }
 
-/// The frame rate is another one by now, and PART-TARGET may not change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Astray;
-
 /// See the module. Lengths are in thousandths of a unit of the leading track.
 #[derive(Debug)]
 pub struct Cutter {
@@ -72,8 +70,10 @@ pub struct Cutter {
     pace: Pace,
     /// Thousandths of a unit in a second.
     second: i64,
-    /// Periods in a part.
-    slots: i64,
+    parts: Parts,
+    /// How often PART-TARGET had to become another one.
+    generation: u32,
+    places: Places,
     /// Begin of the part.
     base: i64,
     part: Vec<Waiting>,
@@ -95,18 +95,11 @@ impl Cutter {
     /// `period` of a frame in thousandths of a unit, `scale` units in a second.
     pub fn new(cut: Cut, period: i64, scale: u32, map: Vec<u8>) -> Self {
         let second = i64::from(scale) * 1_000;
-        let rate = (u32::try_from(second).unwrap_or(u32::MAX), u32::try_from(period).unwrap_or(u32::MAX));
-        // Only low latency has parts; the others' segments are of one piece.
-        let wanted = if cut.variant == Variant::LowLatency { cut.part } else { Duration::from_secs(600) };
-        let target = part_target(rate, wanted).unwrap_or(wanted);
-        let slots = (i128::try_from(target.as_nanos()).unwrap_or(0) * i128::from(second) / 1_000_000_000
-            + i128::from(period / 2))
-            / i128::from(period.max(1));
+        let parts = Parts::new(cut.variant, cut.part, period, second);
         let config = Config {
             variant: cut.variant,
             segment_count: cut.segments,
-            // And what the frames' slew may add.
-            part_target: target + target * u32::try_from(SLEW).unwrap_or(1) / 1_000,
+            part_target: parts.printed(),
             prefix: cut.prefix.clone(),
             independent_segments: false,
         };
@@ -115,7 +108,9 @@ impl Cutter {
             cut,
             pace: Pace::new(period),
             second,
-            slots: i64::try_from(slots).unwrap_or(1).max(1),
+            parts,
+            generation: 0,
+            places: Places::default(),
             base: 0,
             part: Vec::new(),
             part_length: 0,
@@ -192,17 +187,50 @@ impl Cutter {
         self.end_part(audio);
         self.window.discontinuity(map.map(Bytes::from));
         self.forget_segment();
+        self.places.clear();
         self.pace.anchor(time);
     }
 
-    /// Takes the next frame. Sound comes from `audio` when a part ends.
-    pub fn push(&mut self, frame: Frame, mut audio: Option<&mut AudioLane>) -> Result<(), Astray> {
-        let step = self.pace.step(frame.dts);
-        if self.pace.astray() {
-            return Err(Astray);
+    /// Whether the frame rate is another one by now: see [`Cutter::retime`].
+    pub fn astray(&self) -> bool {
+        self.pace.astray()
+    }
+
+    /// It is the same after all: a network that lost half of it.
+    pub fn calm(&mut self) {
+        self.pace.calm();
+    }
+
+    /// Counts the playlists: another one is another name, as its PART-TARGET is another.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// A frame lasts `period` from now on, and a GOP `gop` of them: [`Cutter::breaks`],
+    /// and a new playlist where parts of such frames do not keep to PART-TARGET.
+    pub fn retime(&mut self, period: i64, gop: u32, time: i64, audio: Option<&mut AudioLane>) {
+        self.breaks(time, None, audio);
+        let period = period.max(1);
+        self.pace = Pace::new(period);
+        self.pace.anchor(time);
+        if self.cut.variant != Variant::LowLatency {
+            self.parts = Parts::new(self.cut.variant, self.cut.part, period, self.second);
+        } else if let Some(slots) = self.parts.slots_of(period, self.second) {
+            self.parts.slots = slots;
+        } else {
+            self.parts = Parts::new(self.cut.variant, self.cut.part, period, self.second);
+            let gop = self.duration(period.saturating_mul(i64::from(gop))).min(LONGEST_GOP);
+            // What was open, breaks() has ended.
+            let _ = self.window.retarget(self.parts.printed(), gop);
+            self.generation = self.generation.wrapping_add(1);
         }
+    }
+
+    /// Takes the next frame. Sound comes from `audio` when a part ends.
+    pub fn push(&mut self, frame: Frame, mut audio: Option<&mut AudioLane>) {
+        let step = self.pace.step(frame.dts);
         let period = self.pace.period();
-        let full = self.slots * period;
+        let full = self.parts.slots * period;
         let mut missing = step.missing;
         if missing > 0 && !self.part.is_empty() {
             // The frame before stays on the screen, as far as its part lasts ...
@@ -214,7 +242,7 @@ impl Cutter {
             }
         }
         // ... and this one comes early, and stays for the rest, as far as its own does.
-        let most = missing.min(self.slots - 1);
+        let most = missing.min(self.parts.slots - 1);
         self.pace.shift((most - missing) * period);
         let duration = step.duration + most * period;
         let now = self.pace.end().unwrap_or(0) - duration;
@@ -245,13 +273,11 @@ impl Cutter {
         self.length += duration;
         self.segment_bytes += frame.data.len();
         self.bytes += frame.data.len() as u64;
-        // Whole periods, as decode times are: jitter would bring two pictures to one place.
-        let offset = (frame.offset.saturating_mul(1_000) + period / 2).div_euclid(period) * period;
+        let offset = self.places.take(frame.dts + frame.offset, frame.offset, now, period) - now;
         self.part.push(Waiting { frame, duration, offset });
         if self.is_full(full) {
             self.end_part(audio);
         }
-        Ok(())
     }
 
     fn stretch(&mut self, by: i64) {

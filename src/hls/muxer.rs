@@ -52,6 +52,8 @@ pub struct Settings {
     pub max_bytes: usize,
     /// `hlsMuxerCloseAfter`; none: it stays (`hlsAlwaysRemux`).
     pub close_after: Option<Duration>,
+    /// `useAbsoluteTimestamp`: dates are the camera's, where it tells them.
+    pub camera_clock: bool,
 }
 
 /// What a request names, below its path.
@@ -72,6 +74,8 @@ pub struct Asked<'a> {
 pub enum Answer {
     /// A playlist; never to be cached.
     Playlist(String),
+    /// The playlist goes on under this name (with its query); never to be cached.
+    Moved(String),
     /// Media that stays what it is under this name.
     Media {
         /// Its content type.
@@ -205,7 +209,8 @@ impl Muxer {
         };
         let window = output.window();
         let options = Options { query: asked.suffix, skip: reload.skip };
-        let media = format!("{prefix}.m3u8");
+        let generation = output.generation();
+        let media = playlist_name(prefix, generation);
         // A player that finds less than a whole segment finds nothing.
         let ready = || window.media(&options).filter(|_| window.segments() > 0);
         match asked.name {
@@ -215,6 +220,13 @@ impl Muxer {
                 Place::Wait => Ok(None),
                 Place::Ready => Ok(ready().map(Answer::Playlist)),
             },
+            // PART-TARGET had to change. hls.js gives up on a 404 and stops at an ENDLIST,
+            // but follows a redirection, and finds there what it had: each time, as it
+            // goes on asking by the old name.
+            Some(name) if (0..generation).any(|g| playlist_name(prefix, g) == name) => {
+                let known = if window.has(reload) == Place::TooFar { Reload::default() } else { *reload };
+                Ok(Some(Answer::Moved(format!("{media}?{}{}", asked.suffix, known.directives()))))
+            }
             Some(name) => {
                 let mime = if name.ends_with(".ts") { "video/mp2t" } else { "video/mp4" };
                 let pieces = match window.find(name) {
@@ -343,10 +355,10 @@ impl Muxer {
         for unit in units {
             while made.front().is_some_and(|f: &Aac| f.pts_ns <= unit.pts_ns) {
                 if let Some(frame) = made.pop_front() {
-                    self.push(&News::Aac(frame))?;
+                    self.push(&News::Aac(frame), subscription.clock())?;
                 }
             }
-            if self.push(&News::Unit(unit))? {
+            if self.push(&News::Unit(unit), subscription.clock())? {
                 return Ok(FRAME_RATE);
             }
         }
@@ -366,17 +378,18 @@ impl Muxer {
             {
                 return Ok("its AAC tells another configuration");
             }
-            if self.push(&news)? {
+            if self.push(&news, subscription.clock())? {
                 return Ok(FRAME_RATE);
             }
         }
     }
 
-    /// Whether another segmenter has to go on.
-    fn push(&self, news: &News) -> std::result::Result<bool, Error> {
+    /// Whether another segmenter has to go on. `clock`: the camera's.
+    fn push(&self, news: &News, clock: Option<i64>) -> std::result::Result<bool, Error> {
         let (result, progress) = match &mut *self.lock() {
             State::Muxing(Output::Parts(segmenter), _) => {
                 let before = segmenter.window().progress();
+                segmenter.set_clock(clock.filter(|_| self.settings.camera_clock));
                 let result = match news {
                     News::Unit(unit) => segmenter.push(unit),
                     News::Aac(frame) => segmenter.push_aac(frame.pts_ns, frame.epoch, frame.data.clone()),
@@ -442,7 +455,12 @@ fn unfit(why: &str) -> Error {
     Error::new(Kind::Unprocessable, format!("not playable over HLS: {why}"))
 }
 
-/// The wall clock (ms since 1970) of a moment on CLOCK_MONOTONIC (ns).
+/// The name of a media playlist: another one for each PART-TARGET.
+fn playlist_name(prefix: &str, generation: u32) -> String {
+    if generation == 0 { format!("{prefix}.m3u8") } else { format!("{prefix}-{generation}.m3u8") }
+}
+
+/// Our own wall clock (ms since 1970) of a moment on CLOCK_MONOTONIC (ns).
 fn wall(pts_ns: u64) -> u64 {
     let ago = gst::SystemClock::obtain().time().nseconds().saturating_sub(pts_ns);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

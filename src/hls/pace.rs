@@ -18,7 +18,8 @@ pub const SLEW: i64 = 5;
 /// Thousandths of a unit.
 const MILLI: i64 = 1_000;
 /// Rates that cameras have, in thousandths of a frame per second: what is measured
-/// over a second is not exact.
+/// over a second is not exact. Where frames came late the source's clock runs up to 2 %
+/// faster or slower for a while (`media/source/clock.rs`), so the nearest one counts.
 const RATES: [i64; 21] = [
     1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 8_000, 10_000, 12_000, 12_500, 14_985, 15_000, 18_000, 20_000, 23_976,
     24_000, 25_000, 29_970, 30_000, 50_000, 60_000,
@@ -38,7 +39,7 @@ pub fn period(measured: Option<i64>, declared: Option<u32>, units: u32) -> Optio
     match (measured, declared) {
         (Some(m), Some(d)) if near(m, d, 60) => Some(d),
         (Some(m), _) if m > 0 => {
-            let usual = RATES.iter().map(|r| i64::from(units) * MILLI * MILLI / r).filter(|p| near(m, *p, 15));
+            let usual = RATES.iter().map(|r| i64::from(units) * MILLI * MILLI / r).filter(|p| near(m, *p, 25));
             let usual = usual.min_by_key(|p| (p - m).abs());
             // 29.97 and its kin are 1000/1001 of a whole number.
             Some(usual.map_or(m, |p| exact(p, units)))
@@ -106,6 +107,12 @@ impl Pace {
         self.end = Some(time * MILLI);
         self.errors.clear();
         self.watched = (0, 0);
+        self.astray = false;
+    }
+
+    /// What looked like another rate was none.
+    pub fn calm(&mut self) {
+        self.astray = false;
     }
 
     /// Takes the next frame in decode order, with its decode time in units. The

@@ -5,31 +5,42 @@
 //! moved so that it begins at [`ORIGIN_S`]. Sound is put beside it by the capture
 //! time, which the Hub gives for both.
 
+mod changes;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::hls::audio_lane::AudioLane;
 use crate::hls::cmaf::decode_time::{DecodeTimes, Unwrap, reorder_depth};
+use crate::hls::cmaf::sets::Sets;
 use crate::hls::cmaf::{self, Track};
 use crate::hls::cutter::{Cut, Cutter, Frame, LONGEST_GOP};
+use crate::hls::dates::Dates;
 use crate::hls::pace;
 use crate::hls::playlist::{Stream, Window};
 use crate::media::aac::AudioSpecificConfig;
 use crate::media::codec::{Codec, Kind};
 use crate::media::hub::AccessUnit;
-use crate::media::nal::{self, Format, ParameterSets};
+use crate::media::nal::{self, Format};
 use crate::media::opus;
+use crate::media::rhythm::slope;
 
 /// Units a second of video in RTP and MP4.
 pub(super) const VIDEO: u32 = 90_000;
 /// Units a second of Opus in RTP and MP4.
 const OPUS: u32 = 48_000;
+/// More frames than so many do not make a rate more certain.
+const MEASURED: usize = 128;
 /// Where the time line begins, seconds: decode times of B-frames lie before the first
 /// presentation, sound may, and none is negative.
 pub(super) const ORIGIN_S: i64 = 10;
-/// A longer hole is no lost frame, milliseconds.
+/// A longer hole is no lost frame, milliseconds; frames of less than so many a second
+/// may be as many frames apart.
 pub(super) const HOLE_MS: i64 = 1_000;
+const HOLE_FRAMES: i64 = 8;
+
 /// What is known of the path beforehand.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
@@ -47,7 +58,7 @@ pub struct Known {
 /// Why a segmenter ended: a new one, with names of its own, goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
-    /// The frame rate is another one, and PART-TARGET may not change.
+    /// The frame rate is another one, and cannot be told.
     FrameRate,
     /// The stream cannot be carried: a sentence.
     Unfit(String),
@@ -57,7 +68,7 @@ pub enum Ended {
 #[derive(Debug)]
 pub(super) struct Video {
     pub(super) format: Format,
-    pub(super) sets: ParameterSets,
+    pub(super) sets: Sets,
     pub(super) times: DecodeTimes,
     pub(super) depth: u32,
     /// Still at the open GOP that the reader began with: pictures that refer to what
@@ -79,7 +90,7 @@ pub struct Segmenter {
     /// Units of the leading track in a second, and ticks of the timestamps that it is
     /// placed by.
     scale: u32,
-    clock: u32,
+    ticks: u32,
     /// From the path's RTP time to the time line, units.
     shift: Option<i64>,
     /// One moment on both clocks: capture (ns) and time line (units).
@@ -88,6 +99,11 @@ pub struct Segmenter {
     keys: u32,
     /// Frames since the last key frame.
     since_key: u32,
+    /// When the frames since the rate went astray are decoded, units.
+    recent: VecDeque<i64>,
+    dates: Dates,
+    /// The camera's clock, where it told: [`AccessUnit::pts_ns`] to ns since 1970.
+    clock: Option<i64>,
     wall: fn(u64) -> u64,
 }
 
@@ -130,7 +146,8 @@ pub(super) fn lead_video(format: Format, known: &Known, units: &[Arc<AccessUnit>
     if !sets.complete(format) {
         return Err(unfit("the camera's key frame lacks its parameter sets"));
     }
-    let track = Track::Video { format, sets: sets.clone() };
+    let sets = Sets::new(format, &sets);
+    let track = Track::Video { format, sets: sets.all().clone() };
     let sps = track.sps().ok_or_else(|| unfit("the camera's SPS cannot be read"))?;
     let mut unwrap = Unwrap::default();
     let pts: Vec<i64> = frames.iter().map(|u| unwrap.push(u.timestamp)).collect();
@@ -140,11 +157,13 @@ pub(super) fn lead_video(format: Format, known: &Known, units: &[Arc<AccessUnit>
     // waiting: without the second key frame no playlist goes out.
     let whole = frames.iter().rposition(|u| u.key).filter(|at| *at > 0);
     let gop = pts.get(..=whole.unwrap_or(pts.len() - 1)).unwrap_or(&pts);
-    let last = gop.iter().max().zip(gop.first()).map_or(0, |(last, first)| last - first);
+    let mut shown = gop.to_vec();
+    shown.sort_unstable();
+    let last = shown.last().zip(shown.first()).map_or(0, |(last, first)| last - first);
     let measured = match (known.period, whole) {
         (Some(period), _) => Some(i64::from(period)),
         (None, None) if last < 2 * i64::from(VIDEO) => return Ok(None),
-        _ => i64::try_from(gop.len()).ok().filter(|n| *n > 1).map(|n| last / (n - 1)),
+        _ => slope(shown.get(..shown.len().min(MEASURED)).unwrap_or_default()),
     };
     let Some(period) = pace::period(measured, declared, VIDEO) else { return Ok(None) };
     let depth = sps.reorder.unwrap_or_else(|| reorder_depth(&pts));
@@ -217,12 +236,15 @@ impl Segmenter {
             unwrap: Unwrap::default(),
             aac_comes: codecs.iter().any(|c| matches!(c, Codec::Aac { .. })),
             scale,
-            clock: if opus.is_some() && !has_video { OPUS } else { VIDEO },
+            ticks: if opus.is_some() && !has_video { OPUS } else { VIDEO },
             shift: None,
             anchor: None,
             epoch: 0,
             keys: 0,
             since_key: 0,
+            recent: VecDeque::new(),
+            dates: Dates::default(),
+            clock: None,
             wall,
         }))
     }
@@ -255,6 +277,17 @@ impl Segmenter {
         }
     }
 
+    /// The camera's clock as it is known by now ([`crate::media::hub::Hub::clock`]): its
+    /// dates, instead of those of our own, are told from the next frame on.
+    pub fn set_clock(&mut self, clock: Option<i64>) {
+        self.clock = clock;
+    }
+
+    /// Counts the media playlists: with each another name ([`Cutter::generation`]).
+    pub fn generation(&self) -> u32 {
+        self.cutter.generation()
+    }
+
     /// Takes the next unit of the path.
     pub fn push(&mut self, unit: &AccessUnit) -> Result<(), Ended> {
         match (unit.kind, self.video.is_some()) {
@@ -265,8 +298,11 @@ impl Segmenter {
             }
             (Kind::Audio, false) => {
                 let Some(data) = payloads(unit).next() else { return Ok(()) };
-                let time = self.place(Moment::of(unit), false);
-                self.cut(unit.pts_ns, Bytes::copy_from_slice(data), time, 0, true, false)
+                let moment = Moment::of(unit);
+                let time = self.place(moment, true, false);
+                self.note(time);
+                let time = self.retime(moment.pts_ns, time)?;
+                self.cut(moment.pts_ns, Bytes::copy_from_slice(data), time, 0, true, false)
             }
             (Kind::Audio, true) => {
                 let Some(data) = payloads(unit).next() else { return Ok(()) };
@@ -287,8 +323,10 @@ impl Segmenter {
             return Ok(());
         }
         // It has no RTP time: its capture time tells where it belongs.
-        let timestamp = (u128::from(pts_ns) * u128::from(self.clock) / 1_000_000_000) as u32;
-        let time = self.place(Moment { timestamp, pts_ns, epoch }, false);
+        let timestamp = (u128::from(pts_ns) * u128::from(self.ticks) / 1_000_000_000) as u32;
+        let time = self.place(Moment { timestamp, pts_ns, epoch }, true, false);
+        self.note(time);
+        let time = self.retime(pts_ns, time)?;
         self.cut(pts_ns, data, time, 0, true, false)
     }
 
@@ -313,25 +351,32 @@ impl Segmenter {
             video.opening = self.keys == 0;
         }
         let mut map = None;
-        if key && video.sets.merge(video.format, &s.sets) {
-            // Only what this key frame brought: the others belong to what was.
-            if s.sets.complete(video.format) {
-                video.sets = s.sets.clone();
-            }
-            let track = Track::Video { format: video.format, sets: video.sets.clone() };
+        if key && video.sets.take(&s.sets) {
+            let track = Track::Video { format: video.format, sets: video.sets.all().clone() };
             video.depth = track.sps().and_then(|s| s.reorder).unwrap_or(video.depth);
             if let Some(first) = self.tracks.first_mut() {
                 *first = track;
             }
             map = Some(cmaf::init(&self.tracks).map_err(unfit)?);
         }
+        let mut data = video.sets.in_band(&s.sets);
+        let data = if data.is_empty() {
+            s.data
+        } else {
+            data.extend_from_slice(&s.data);
+            data
+        };
         let fresh = map.is_some();
-        let time = self.place(Moment::of(unit), fresh);
+        let mut time = self.place(Moment::of(unit), key, fresh);
         if let Some(map) = map {
-            self.breaks(time, Some(map));
+            time = self.breaks(unit.pts_ns, time, Some(map));
+        }
+        if key {
+            time = self.retime(unit.pts_ns, time)?;
         }
         let Some(video) = &mut self.video else { return Ok(()) };
         let d = video.times.push(time);
+        self.note(d.dts);
         if key {
             self.keys += 1;
             if self.since_key > 0 {
@@ -342,13 +387,13 @@ impl Segmenter {
         } else if self.since_key > 0 {
             self.since_key += 1;
         }
-        self.cut(unit.pts_ns, s.data.into(), d.dts, d.offset, key, s.disposable)
+        self.cut(unit.pts_ns, data.into(), d.dts, d.offset, key, s.disposable)
     }
 
     /// Where a unit of the leading track belongs, units. What does not continue the
     /// last one breaks the stream (`ours`: the caller is about to do that).
-    fn place(&mut self, unit: Moment, ours: bool) -> i64 {
-        let count = self.unwrap.push(unit.timestamp) * i64::from(self.scale) / i64::from(self.clock);
+    fn place(&mut self, unit: Moment, key: bool, ours: bool) -> i64 {
+        let count = self.unwrap.push(unit.timestamp) * i64::from(self.scale) / i64::from(self.ticks);
         let mut time = match self.shift {
             Some(shift) => count + shift,
             None => {
@@ -361,6 +406,9 @@ impl Segmenter {
         let mut breaks = false;
         if let Some(expected) = self.cutter.expected() {
             let hole = HOLE_MS * i64::from(self.scale) / 1_000;
+            let hole = hole.max(HOLE_FRAMES * i64::from(self.cutter.rate().1) / 1_000);
+            // At another rate the line falls behind until that is noticed: no hole is there.
+            let apart = self.anchor.is_none_or(|(_, last)| time > last + hole);
             // A reordered frame is some frames behind what is expected, at most.
             let back = time < expected - hole;
             if back {
@@ -368,29 +416,23 @@ impl Segmenter {
                 self.shift = self.shift.map(|s| s + expected - time);
                 time = expected;
             }
-            breaks = back || time > expected + hole || unit.epoch != self.epoch;
+            let leaps = key && self.dates.leaps(self.date_offset(unit.pts_ns));
+            breaks = back || (apart && time > expected + hole) || unit.epoch != self.epoch || leaps;
         }
         self.epoch = unit.epoch;
-        if breaks && !ours {
-            self.breaks(time, None);
-        }
         self.anchor = Some((unit.pts_ns, time));
-        time
+        if breaks && !ours { self.breaks(unit.pts_ns, time, None) } else { time }
     }
 
-    fn breaks(&mut self, time: i64, map: Option<Vec<u8>>) {
-        let period = i64::from(self.cutter.rate().1);
-        let mut first = time;
-        if let Some(video) = &mut self.video {
-            video.times = decode_times(video.depth, period);
-            // Its decode time lies so many frames earlier.
-            first -= i64::from(video.depth) * period / 1_000;
-        }
+    /// A discontinuity before a unit that belongs at `time`; gives where it belongs now.
+    fn breaks(&mut self, pts_ns: u64, time: i64, map: Option<Vec<u8>>) -> i64 {
+        let (time, first) = self.begins_anew(pts_ns, time, i64::from(self.cutter.rate().1));
         self.since_key = 0;
         self.cutter.breaks(first, map, self.audio.as_mut());
         if let Some(audio) = &mut self.audio {
             audio.breaks();
         }
+        time
     }
 
     fn cut(
@@ -402,8 +444,9 @@ impl Segmenter {
         key: bool,
         disposable: bool,
     ) -> Result<(), Ended> {
-        let frame = Frame { data, dts, offset, key, disposable, wall_ms: (self.wall)(pts_ns) };
-        self.cutter.push(frame, self.audio.as_mut()).map_err(|_| Ended::FrameRate)?;
+        let wall_ms = self.dates.of(pts_ns, self.date_offset(pts_ns));
+        let frame = Frame { data, dts, offset, key, disposable, wall_ms };
+        self.cutter.push(frame, self.audio.as_mut());
         let frames = if self.video.is_none() { Some(1) } else { self.known.gop };
         if let Some(frames) = frames {
             self.cutter.open_for(frames);
@@ -414,3 +457,7 @@ impl Segmenter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "segmenter_tests.rs"]
+mod tests;

@@ -9,7 +9,7 @@ use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
 use actix_web::http::Method;
 use actix_web::http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, ORIGIN,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, ORIGIN,
 };
 use bytes::Bytes;
 
@@ -81,6 +81,10 @@ async fn get(asked: &Asked<'_>, path: &str, name: Option<&str>) -> Result<HttpRe
         HlsAnswer::Playlist(text) => {
             answer.insert_header((CACHE_CONTROL, "no-cache")).insert_header((CONTENT_TYPE, PLAYLIST));
             Ok(answer.body(text))
+        }
+        // Where it stands beside this one: below the same path.
+        HlsAnswer::Moved(uri) => {
+            Ok(HttpResponse::Found().insert_header((CACHE_CONTROL, "no-cache")).insert_header((LOCATION, uri)).finish())
         }
         HlsAnswer::Media { mime, pieces, max_age } => {
             // For whoever asked, and nobody else, where it took a password.

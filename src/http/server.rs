@@ -10,6 +10,7 @@ use actix_web::http::header::{HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIO
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use serde_json::json;
+use socket2::SockRef;
 use tokio::task::JoinHandle;
 
 use super::auth::{Auth, Identity};
@@ -154,6 +155,9 @@ pub fn serve(listeners: Vec<TcpListener>, gateway: Arc<dyn Gateway>, serves: Ser
         .shutdown_timeout(SHUTDOWN_S)
         .disable_signals();
     for listener in listeners {
+        // A client that stands still in the middle of an answer never ends by itself, and
+        // holds what it was to read. What is accepted inherits the limit.
+        SockRef::from(&listener).set_tcp_user_timeout(Some(limits.stall_timeout))?;
         server = server.listen(listener)?;
     }
     let addrs = server.addrs();

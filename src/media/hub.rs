@@ -12,7 +12,7 @@ mod feed;
 mod reader;
 mod subscription;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use crate::media::codec::{Codec, Kind, Track};
 use crate::media::gop::{Cap, Gop, Unit};
 use crate::media::opus;
+use crate::media::rhythm::Rhythm;
 use crate::media::rtp::{Frame, Span};
 use crate::media::snapshot::Still;
 use crate::media::timeline::Timeline;
@@ -31,6 +32,9 @@ pub use subscription::Subscription;
 /// Most access units that wait for one reader: five seconds of 25 pictures and
 /// 50 audio packets a second, more than any pause that is not an outage.
 pub const QUEUE: usize = 384;
+
+/// No offset between two clocks.
+const NO_CLOCK: i64 = i64::MIN;
 
 /// All packets of one frame of one track, shared by every reader.
 #[derive(Debug)]
@@ -114,6 +118,8 @@ pub struct Hub {
     inner: Mutex<Inner>,
     readers: watch::Sender<usize>,
     cap: Cap,
+    /// See [`Hub::clock`]: of video and of audio; [`NO_CLOCK`] where there is none.
+    clocks: [AtomicI64; 2],
     /// Access units that any reader lost.
     pub dropped: AtomicU64,
     /// Bytes of payload that came from the sources.
@@ -142,13 +148,8 @@ struct Lane {
     present: bool,
     /// The last unit that went out.
     last: Option<Instant>,
-    /// Frames since the last key frame, and the most from one to the next since the
-    /// source began.
-    since_key: Option<u32>,
-    longest_gop: Option<u32>,
-    /// The last key frame's timestamp, and what a frame lasted on average in the last GOP.
-    key_at: u32,
-    period: Option<u32>,
+    /// Of the present source.
+    rhythm: Rhythm,
 }
 
 /// The right of one source to publish; ends when the next one begins.
@@ -165,6 +166,7 @@ impl Hub {
             inner: Mutex::new(Inner::default()),
             readers: watch::Sender::new(0),
             cap,
+            clocks: [const { AtomicI64::new(NO_CLOCK) }; 2],
             dropped: AtomicU64::new(0),
             inbound_bytes: AtomicU64::new(0),
         })
@@ -196,7 +198,7 @@ impl Hub {
                     l.codec = codec;
                     l.present = true;
                     l.timeline.begin();
-                    (l.since_key, l.longest_gop, l.period) = (None, None, None);
+                    l.rhythm = Rhythm::default();
                     if let Some(g) = &mut l.gop {
                         g.clear();
                     }
@@ -244,11 +246,9 @@ impl Hub {
         self.lock().tracks.clone()
     }
 
-    /// What the GOPs since the source began tell: the most frames from one key frame to
-    /// the next, and how many ticks (of 90 kHz) a frame of the last one lasted. None
-    /// before there were two key frames.
+    /// [`Rhythm::get`] of the video since its source began, in ticks of 90 kHz.
     pub fn rhythm(&self) -> Option<(u32, u32)> {
-        self.lock().video.as_ref().and_then(|l| l.longest_gop.zip(l.period))
+        self.lock().video.as_ref().and_then(|l| l.rhythm.get())
     }
 
     /// The last key frame of the video, also of a source that is gone.
@@ -256,8 +256,17 @@ impl Hub {
         self.lock().still.clone()
     }
 
-    /// Forgets the last key frame: it is another camera's, or nobody will ask any more.
+    /// The camera's wall clock: what is to be added to [`AccessUnit::pts_ns`] for
+    /// nanoseconds since 1970. None as long as no camera told. It outlives its source: a
+    /// camera that comes back has the same clock until it says otherwise.
+    pub fn clock(&self) -> Option<i64> {
+        self.clocks.iter().map(|c| c.load(Ordering::Relaxed)).find(|offset| *offset != NO_CLOCK)
+    }
+
+    /// Forgets the last key frame, and the camera's clock: they are another camera's, or
+    /// nobody will ask any more.
     pub fn forget_still(&self) {
+        self.clocks.iter().for_each(|c| c.store(NO_CLOCK, Ordering::Relaxed));
         // Freed after the lock is.
         let _still = self.lock().still.take();
     }
@@ -314,24 +323,8 @@ impl Lane {
             codec,
             present: true,
             last: None,
-            since_key: None,
-            key_at: 0,
-            period: None,
-            longest_gop: None,
+            rhythm: Rhythm::default(),
         }
-    }
-
-    fn count_gop(&mut self, key: bool, timestamp: u32) {
-        let before = self.since_key;
-        self.since_key = if key { Some(1) } else { before.map(|n| n.saturating_add(1)) };
-        if !key {
-            return;
-        }
-        if let Some(frames) = before {
-            self.longest_gop = self.longest_gop.max(before);
-            self.period = Some((timestamp.wrapping_sub(self.key_at) + frames / 2) / frames.max(1));
-        }
-        self.key_at = timestamp;
     }
 
     /// The frame's timestamp on the path's timeline.

@@ -226,3 +226,24 @@ fn the_last_key_frame_outlives_its_source_and_not_its_path() {
     hub.forget_still();
     assert!(hub.still().is_none());
 }
+
+#[test]
+fn a_cameras_clock_outlives_its_source_until_it_says_otherwise() {
+    let hub = Hub::new(Cap::default());
+    let feed = begin(&hub, vec![h264(), track(Codec::Pcma)]);
+    assert_eq!(hub.clock(), None);
+    feed.clock(Kind::Audio, Some(5));
+    assert_eq!(hub.clock(), Some(5), "better than none");
+    feed.clock(Kind::Video, Some(7));
+    hub.end();
+    feed.clock(Kind::Video, Some(9));
+    assert_eq!(hub.clock(), Some(7), "a source that is over says nothing");
+    let feed = begin(&hub, vec![h264()]);
+    assert_eq!(hub.clock(), Some(7));
+    feed.clock(Kind::Video, None);
+    feed.clock(Kind::Audio, None);
+    assert_eq!(hub.clock(), None);
+    feed.clock(Kind::Video, Some(7));
+    hub.forget_still();
+    assert_eq!(hub.clock(), None);
+}

@@ -13,6 +13,7 @@ pub mod hub;
 pub mod nal;
 pub mod opus;
 pub mod pipeline;
+pub mod rhythm;
 pub mod rtp;
 pub mod sdp;
 pub mod snapshot;

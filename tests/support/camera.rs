@@ -230,6 +230,11 @@ impl Camera {
         self.feed.set_conf(conf);
     }
 
+    /// Another frame rate from the next frame on, which its parameter sets do not tell.
+    pub fn set_rate(&self, fps: u32) {
+        self.feed.shared().set_rate(fps);
+    }
+
     /// Another codec, from the next start on.
     pub fn set_codec(&mut self, codec: Codec) {
         self.set.conf.codec = codec;

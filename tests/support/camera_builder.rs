@@ -74,8 +74,19 @@ impl Builder {
         self.conf.fps = fps;
         self
     }
+    /// 30000/1001 frames a second.
+    pub fn ntsc(mut self) -> Self {
+        (self.conf.fps, self.conf.ntsc) = (30, true);
+        self
+    }
     pub fn gop_frames(mut self, frames: u32) -> Self {
         self.conf.gop_frames = frames;
+        self
+    }
+    /// GOPs of these lengths in turn. Prerecorded only.
+    pub fn gop_turns(mut self, frames: &[u32]) -> Self {
+        self.conf.gop_frames = frames.iter().copied().max().unwrap_or(self.conf.gop_frames);
+        self.conf.gop_turns = frames.to_vec();
         self
     }
     /// The encoder's target; see [`Builder::noise`] for really reaching it.
@@ -137,6 +148,11 @@ impl Builder {
     /// instead of making the encoder write one. DESCRIBE then waits, too.
     pub fn key_on_connect(mut self, yes: bool) -> Self {
         self.key_on_connect = yes;
+        self
+    }
+    /// Timestamps are even, however busy the machine is. Not for latencies.
+    pub fn even(mut self) -> Self {
+        self.conf.even = true;
         self
     }
     /// Loop over frames encoded once: next to no CPU, for benches.

@@ -71,7 +71,8 @@ pub(super) struct Encoder {
 impl Encoder {
     /// `out` gets the frame's index, whether it is a key frame, and the access unit.
     pub(super) fn start(conf: &Conf, mut out: impl FnMut(u32, bool, &[u8]) + Send + 'static) -> Self {
-        let Conf { width, height, fps, gop_frames, bitrate_kbps, b_frames, .. } = conf;
+        let Conf { width, height, gop_frames, bitrate_kbps, b_frames, .. } = conf;
+        let (rate, per) = conf.rate();
         let encoder = match conf.codec {
             Codec::H264 => {
                 let (caps, tools) = match conf.profile {
@@ -99,7 +100,7 @@ impl Encoder {
         };
         let pipeline = gst::parse::launch(&format!(
             "appsrc name=in format=time block=true max-bytes={} \
-             caps=video/x-raw,format=I420,width={width},height={height},framerate={fps}/1 ! \
+             caps=video/x-raw,format=I420,width={width},height={height},framerate={rate}/{per} ! \
              {encoder} ! appsink name=out sync=false async=false",
             width * height * 6
         ))
@@ -108,7 +109,7 @@ impl Encoder {
         .unwrap();
         let src = pipeline.by_name("in").unwrap().downcast::<gst_app::AppSrc>().unwrap();
         let sink = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
-        let frame = gst::ClockTime::SECOND / u64::from(*fps);
+        let frame = gst::ClockTime::SECOND * u64::from(per) / u64::from(rate);
         sink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |sink| {

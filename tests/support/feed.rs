@@ -12,7 +12,7 @@ pub use super::encoder::{Recorded, parameter_sets, recording};
 use super::mono;
 use super::nal::{Codec, Stamp};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -34,14 +34,21 @@ pub struct Conf {
     pub width: usize,
     pub height: usize,
     pub fps: u32,
+    /// `fps` is 1001/1000 of the rate: 30 means 29.97.
+    pub ntsc: bool,
     /// Frames from one key frame to the next.
     pub gop_frames: u32,
+    /// Recordings only: frames of one GOP after the other, none longer than `gop_frames`.
+    pub gop_turns: Vec<u32>,
     pub bitrate_kbps: u32,
     /// B-frames between two others; H.264 only.
     pub b_frames: u32,
     pub profile: Profile,
     /// Loop over frames encoded once instead of encoding each.
     pub prerecorded: bool,
+    /// Pictures are dated by the sensor's tick, as cameras do, and not by when the thread
+    /// got to it, as latencies want: even on a busy machine.
+    pub even: bool,
     /// Noise in the lower half of the picture, so that the bit rate is reached.
     pub noise: bool,
 }
@@ -53,13 +60,23 @@ impl Default for Conf {
             width: 640,
             height: 360,
             fps: 25,
+            ntsc: false,
             gop_frames: 50,
+            gop_turns: Vec::new(),
             bitrate_kbps: 800,
             b_frames: 0,
             profile: Profile::Baseline,
             prerecorded: false,
+            even: false,
             noise: false,
         }
+    }
+}
+
+impl Conf {
+    /// Frames over seconds.
+    pub fn rate(&self) -> (u32, u32) {
+        if self.ntsc { (self.fps * 1_000, 1_001) } else { (self.fps, 1) }
     }
 }
 
@@ -150,6 +167,8 @@ pub struct Shared {
     conf: Mutex<Conf>,
     changed: AtomicBool,
     force_key: AtomicBool,
+    /// Frames a second, whatever the encoder says; 0: what it says.
+    other_rate: AtomicU32,
     quit: AtomicBool,
     pub frames: Frames,
     sinks: Mutex<Vec<Arc<dyn Sink>>>,
@@ -159,6 +178,11 @@ impl Shared {
     /// The next frame becomes a key frame.
     pub fn request_key(&self) {
         self.force_key.store(true, SeqCst);
+    }
+
+    /// So many frames a second from now on; parameter sets and GOP stay as they are.
+    pub fn set_rate(&self, fps: u32) {
+        self.other_rate.store(fps, SeqCst);
     }
 
     /// Adds a listener.
@@ -196,6 +220,7 @@ impl Feed {
             conf: Mutex::new(conf),
             changed: AtomicBool::new(true),
             force_key: AtomicBool::new(false),
+            other_rate: AtomicU32::new(0),
             quit: AtomicBool::new(false),
             frames: Frames::default(),
             sinks: Mutex::default(),
@@ -253,6 +278,7 @@ fn run(shared: &Arc<Shared>) {
     let mut conf = shared.conf.lock().unwrap().clone();
     let mut picture = Picture::new(&conf);
     let mut next = Instant::now();
+    let (mut turns, mut since_key) = (0, 0);
     while !shared.quit.load(SeqCst) {
         if shared.changed.swap(false, SeqCst) || origin.is_none() {
             conf = shared.conf.lock().unwrap().clone();
@@ -281,7 +307,7 @@ fn run(shared: &Arc<Shared>) {
         }
         shared.frames.taken(Frame {
             index,
-            captured: Instant::now(),
+            captured: if conf.even { next } else { Instant::now() },
             handed: None,
             sent: None,
             key: false,
@@ -298,9 +324,15 @@ fn run(shared: &Arc<Shared>) {
                 encoder.push(index, picture.take(index));
             }
             Some(Origin::Loop(recorded, at)) => {
-                if force {
+                let turn = conf.gop_turns.get(turns % conf.gop_turns.len().max(1));
+                if force || turn.is_some_and(|frames| since_key >= *frames) {
                     *at = 0;
                 }
+                if recorded[*at].key {
+                    turns += 1;
+                    since_key = 0;
+                }
+                since_key += 1;
                 let unit = &recorded[*at];
                 // Order of decoding: a recording with B-frames has none here.
                 shared.deliver(conf.codec, index, unit.key, &unit.data);
@@ -309,7 +341,10 @@ fn run(shared: &Arc<Shared>) {
             None => unreachable!(),
         }
         index += 1;
-        next += Duration::from_secs(1) / conf.fps;
+        next += match (shared.other_rate.load(SeqCst), conf.rate()) {
+            (0, (frames, per)) => Duration::from_secs(1) * per / frames,
+            (other, _) => Duration::from_secs(1) / other,
+        };
     }
 }
 

@@ -9,6 +9,8 @@ use super::playlist::{self, MediaPlaylist};
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub status: u16,
+    /// Where it came from in the end.
+    pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     /// How long it took.
@@ -46,11 +48,11 @@ pub fn client() -> reqwest::Client {
 pub async fn get_with(client: &reqwest::Client, url: &str) -> Reply {
     let start = Instant::now();
     let response = client.get(url).timeout(Duration::from_secs(60)).send().await.unwrap_or_else(|e| panic!("{e:?}"));
-    let status = response.status().as_u16();
+    let (status, url) = (response.status().as_u16(), response.url().to_string());
     let text = |v: &reqwest::header::HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
     let headers = response.headers().iter().map(|(k, v)| (k.to_string(), text(v))).collect();
     let body = response.bytes().await.unwrap_or_else(|e| panic!("{e:?}")).to_vec();
-    Reply { status, headers, body, took: start.elapsed() }
+    Reply { status, url, headers, body, took: start.elapsed() }
 }
 
 /// See the module.
@@ -71,6 +73,8 @@ pub struct Follower {
     loads: usize,
     /// Discontinuities that passed.
     pub discontinuities: usize,
+    /// How often the playlist went on under another name.
+    pub moves: usize,
 }
 
 impl Follower {
@@ -97,6 +101,7 @@ impl Follower {
             seen: HashSet::new(),
             loads: 0,
             discontinuities: 0,
+            moves: 0,
         };
         follower.now = follower.load("").await;
         playlist::rules(&follower.now).unwrap_or_else(|e| panic!("{e}: {:#?}", follower.now));
@@ -114,9 +119,15 @@ impl Follower {
         format!("{}{}{more}", self.base, self.media)
     }
 
-    async fn load(&self, more: &str) -> MediaPlaylist {
+    async fn load(&mut self, more: &str) -> MediaPlaylist {
         let reply = get_with(&self.client, &self.media_url(more)).await;
         assert_eq!(reply.status, 200, "{more}: {}", reply.text());
+        let name = |uri: &str| uri.rsplit('/').next().and_then(|n| n.split('?').next()).map(str::to_owned);
+        if name(&reply.url) != name(&self.media) {
+            let media = reply.url.strip_prefix(&self.base).unwrap_or_else(|| panic!("elsewhere: {reply:?}"));
+            self.media = media.split("&_HLS_").next().unwrap_or_default().to_owned();
+            self.moves += 1;
+        }
         playlist::parse(&reply.text()).unwrap_or_else(|e| panic!("{e}: {}", reply.text()))
     }
 
@@ -124,12 +135,16 @@ impl Follower {
     /// as a delta that is compared with the full one), checks it, fetches what is new.
     pub async fn step(&mut self) {
         self.loads += 1;
+        let moves = self.moves;
         let next = if self.now.can_block {
             let part = self.now.growing.as_ref().map_or(0, |s| s.parts.len());
             let at = format!("&_HLS_msn={}&_HLS_part={part}", self.now.next());
             let got = if self.loads.is_multiple_of(3) {
                 let delta = self.load(&format!("{at}&_HLS_skip=YES")).await;
-                playlist::rules(&delta).unwrap_or_else(|e| panic!("{e}: {delta:#?}"));
+                // A delta leaves out where discontinuities were.
+                if self.moves == 0 {
+                    playlist::rules(&delta).unwrap_or_else(|e| panic!("{e}: {delta:#?}"));
+                }
                 playlist::apply_delta(&self.now, &delta).unwrap_or_else(|e| panic!("{e}: {delta:#?}"))
             } else {
                 self.load(&at).await
@@ -141,8 +156,14 @@ impl Follower {
             tokio::time::sleep(Duration::from_millis(100)).await; // poll: as players without blocking reloads do
             self.load("").await
         };
-        playlist::rules(&next).unwrap_or_else(|e| panic!("{e}: {next:#?}"));
-        playlist::follows(&self.now, &next).unwrap_or_else(|e| panic!("{e}: {:#?} {next:#?}", self.now));
+        let fine = if self.moves == 0 { playlist::rules(&next) } else { playlist::rules_after_a_change(&next) };
+        fine.unwrap_or_else(|e| panic!("{e}: {next:#?}"));
+        let fine = if self.moves == moves {
+            playlist::follows(&self.now, &next)
+        } else {
+            playlist::follows_elsewhere(&self.now, &next)
+        };
+        fine.unwrap_or_else(|e| panic!("{e}: {:#?} {next:#?}", self.now));
         let known = self.now.next() + u64::from(self.now.growing.is_some());
         self.discontinuities += next.numbered().filter(|(n, s)| *n >= known && s.discontinuity).count();
         self.now = next;

@@ -57,6 +57,8 @@ pub struct MediaPlaylist {
     pub skipped: u64,
     /// The whole ones.
     pub segments: Vec<Segment>,
+    /// The next segment is to begin behind a discontinuity.
+    pub breaks: bool,
     /// The one that grows.
     pub growing: Option<Segment>,
     /// The hinted part.
@@ -209,6 +211,10 @@ pub fn parse(text: &str) -> Result<MediaPlaylist, String> {
         }
     }
     check(!extinf, "EXTINF without a URI")?;
+    if segment.parts.is_empty() {
+        // What comes next will not continue this.
+        list.breaks = std::mem::take(&mut segment.discontinuity);
+    }
     check(seen.contains("#EXT-X-TARGETDURATION"), "TARGETDURATION is missing")?;
     if !segment.parts.is_empty() {
         segment.map = map;
@@ -245,6 +251,22 @@ pub fn apply_delta(old: &MediaPlaylist, new: &MediaPlaylist) -> Result<MediaPlay
 
 /// The rules for one playlist, full or delta.
 pub fn rules(list: &MediaPlaylist) -> Result<(), String> {
+    rules_of(list, 0)
+}
+
+/// [`rules`] for a playlist that took the place of one with another PART-TARGET: before
+/// its first part, which stands behind a discontinuity, no segment needs any.
+pub fn rules_after_a_change(list: &MediaPlaylist) -> Result<(), String> {
+    let since = match list.numbered().find(|(_, s)| !s.parts.is_empty()) {
+        Some((msn, segment)) if segment.discontinuity => msn,
+        Some(_) => 0,
+        None => u64::MAX,
+    };
+    rules_of(list, since)
+}
+
+/// `parts_from`: earlier segments need no parts.
+fn rules_of(list: &MediaPlaylist, parts_from: u64) -> Result<(), String> {
     const SECOND: u64 = 1_000_000_000;
     let target = list.target * SECOND;
     let low = list.part_target.is_some();
@@ -281,7 +303,7 @@ pub fn rules(list: &MediaPlaylist) -> Result<(), String> {
             check(sum == segment.duration, format!("the parts of {msn} last {sum}, not {}", segment.duration))?;
         }
         at += if growing { sum } else { segment.duration };
-        if low && end - at < 3 * target {
+        if low && end - at < 3 * target && msn >= parts_from {
             check(!segment.parts.is_empty(), format!("the parts of {msn} went too early"))?;
         }
         check(end - at <= 3 * target || segment.parts.is_empty(), format!("{msn} still has parts"))?;
@@ -304,8 +326,22 @@ pub fn rules(list: &MediaPlaylist) -> Result<(), String> {
     check(list.skipped == 0 || end >= list.can_skip_until.unwrap_or(0), "it skips too much")
 }
 
+/// The rules between a playlist and the one of another name that goes on with it: what
+/// may never change in a playlist may be another, and the old parts are gone.
+pub fn follows_elsewhere(old: &MediaPlaylist, new: &MediaPlaylist) -> Result<(), String> {
+    let (mut old, target) = (old.clone(), old.target);
+    (old.target, old.part_target) = (new.target, new.part_target);
+    (old.part_hold_back, old.can_skip_until, old.hint) = (new.part_hold_back, new.can_skip_until, None);
+    follows_with(&old, new, target)
+}
+
 /// The rules between a playlist and the one loaded after it, both full.
 pub fn follows(old: &MediaPlaylist, new: &MediaPlaylist) -> Result<(), String> {
+    follows_with(old, new, new.target)
+}
+
+/// `target`: what was in force when segments were removed.
+fn follows_with(old: &MediaPlaylist, new: &MediaPlaylist, target: u64) -> Result<(), String> {
     check(old.skipped == 0 && new.skipped == 0, "apply the delta first")?;
     check(old.target == new.target, "TARGETDURATION changed")?;
     check(old.part_target == new.part_target, "PART-TARGET changed")?;
@@ -325,7 +361,7 @@ pub fn follows(old: &MediaPlaylist, new: &MediaPlaylist) -> Result<(), String> {
     }
     // §6.2.2: nothing is removed that makes it shorter than three targets.
     let left: u64 = new.segments.iter().map(|s| s.duration).sum();
-    check(gone == 0 || left >= 3 * new.target * 1_000_000_000, "too much was removed")?;
+    check(gone == 0 || left >= 3 * target * 1_000_000_000, "too much was removed")?;
 
     let mut known = HashSet::new();
     for (msn, was) in old.numbered() {
@@ -344,6 +380,10 @@ pub fn follows(old: &MediaPlaylist, new: &MediaPlaylist) -> Result<(), String> {
             check(is.parts.is_empty() || is.parts == was.parts, format!("the parts of {msn} changed"))?;
         }
     }
+    let next = new.numbered().find(|(msn, _)| *msn == old.next());
+    check(!old.breaks || next.is_none_or(|(_, s)| s.discontinuity), "the discontinuity that was told is none")?;
+    // A playlist that ends with a URI stops hls.js 1.7.
+    check(new.part_target.is_none() || new.growing.is_some() || new.hint.is_some() || new.breaks, "nothing follows")?;
     // The hint is kept, unless the segment ended before it.
     let at = old.growing.as_ref().map_or(0, |s| s.parts.len());
     for (msn, segment) in new.numbered().filter(|(n, _)| *n >= old.next()) {

@@ -24,6 +24,10 @@ pub struct Rules {
     pub refuse: Option<Refuse>,
     /// Each answer is held back this long; interleaved packets are not.
     pub delay_answers: Duration,
+    /// Seconds by which the clock of the sender reports is another one (RTCP, interleaved).
+    pub clock_off: i64,
+    /// Sender reports are left out.
+    pub no_reports: bool,
     /// Everything from the server is passed on in two halves, this long apart: a
     /// client is in the middle of a message most of the time.
     pub halves: Duration,
@@ -192,7 +196,10 @@ fn downstream(mut server: &TcpStream, mut client: &TcpStream, shared: &Shared) -
                     _ => message.bytes,
                 }
             }
-            None => message.bytes,
+            None => match reported(message.bytes, &rules) {
+                Some(bytes) => bytes,
+                None => continue,
+            },
         };
         let half = if rules.halves.is_zero() { bytes.len() } else { bytes.len() / 2 };
         client.write_all(&bytes[..half])?;
@@ -209,6 +216,20 @@ fn downstream(mut server: &TcpStream, mut client: &TcpStream, shared: &Shared) -
         }
     }
     Ok(())
+}
+
+/// An interleaved packet as the rules want it; none to leave it out.
+fn reported(mut bytes: Vec<u8>, rules: &Rules) -> Option<Vec<u8>> {
+    // RFC 3550 §6.4.1: version 2, type 200; behind the sender's SSRC 64 bits of NTP.
+    let report = bytes.len() >= 4 + 20 && bytes[4] & 0xc0 == 0x80 && bytes[5] == 200;
+    if report && rules.no_reports {
+        return None;
+    }
+    if report && let Some(seconds) = bytes.get_mut(12..16) {
+        let old = u32::from_be_bytes([seconds[0], seconds[1], seconds[2], seconds[3]]);
+        seconds.copy_from_slice(&old.wrapping_add(rules.clock_off as u32).to_be_bytes());
+    }
+    Some(bytes)
 }
 
 fn rewritten(text: &str, rewrite: &RewriteSdp) -> Vec<u8> {

@@ -6,6 +6,7 @@
 
 pub mod decode_time;
 mod sample_entry;
+pub mod sets;
 
 use mp4_atom::{self as mp4, Encode, FourCC};
 

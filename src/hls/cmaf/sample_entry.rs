@@ -108,7 +108,8 @@ fn aac(config: &[u8]) -> Result<AudioSpecificConfig, Error> {
     AudioSpecificConfig::parse(config).ok_or(Error::AudioConfig)
 }
 
-fn parse(format: Format, sets: &ParameterSets) -> Result<Sps, Error> {
+/// What the first SPS tells.
+pub(crate) fn parse(format: Format, sets: &ParameterSets) -> Result<Sps, Error> {
     let nal = sets.sps.first().ok_or(Error::ParameterSets)?;
     match format {
         Format::H264 => sps::parse_h264(nal),

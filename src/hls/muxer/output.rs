@@ -23,6 +23,15 @@ impl Output {
         }
     }
 
+    /// Counts the media playlists: with each another name. Without parts nothing has to
+    /// change in one.
+    pub(super) fn generation(&self) -> u32 {
+        match self {
+            Output::Parts(segmenter) => segmenter.generation(),
+            Output::TransportStream(_) => 0,
+        }
+    }
+
     /// The stream for the multivariant playlist; `uri` is its media playlist.
     pub(super) fn stream(&self, uri: String) -> Stream {
         match self {

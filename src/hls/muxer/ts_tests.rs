@@ -17,6 +17,7 @@ fn settings(max_bytes: usize) -> Settings {
         part: Duration::from_millis(200),
         max_bytes,
         close_after: None,
+        camera_clock: true,
     }
 }
 

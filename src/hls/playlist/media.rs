@@ -49,7 +49,7 @@ impl<B: AsRef<[u8]>> Window<B> {
             }
             self.before(&mut out, segment, &mut map, &query);
             // §6.2.2: parts more than three target durations from the end go.
-            if low && after < parts_from {
+            if low && after < parts_from && segment.msn >= self.parts_from {
                 self.parts(&mut out, segment, &query);
             }
             let (duration, name) = (seconds(segment.units), self.segment_name(segment.msn));
@@ -58,6 +58,13 @@ impl<B: AsRef<[u8]>> Window<B> {
         if let Some(segment) = growing {
             self.before(&mut out, segment, &mut map, &query);
             self.parts(&mut out, segment, &query);
+        }
+        // What comes next does not continue this. hls.js 1.7 has to be told at once: it takes
+        // the last segment of a playlist that ends with its URI for the one that grows, and
+        // gives up when that shows behind a discontinuity.
+        let next_breaks = self.current.as_ref().map_or(self.broken, |s| s.discontinuity);
+        if low && growing.is_none() && next_breaks {
+            out.push_str("#EXT-X-DISCONTINUITY\n");
         }
         if let Some((msn, part)) = self.hint() {
             let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}{query}\"", self.part_name(msn, part));

@@ -57,6 +57,17 @@ impl Reload {
         }
         Ok(Reload { at: msn.map(|msn| Position { msn, part }), skip: skip.is_some() })
     }
+
+    /// What of a query it was read from, each with a `&` in front.
+    pub fn directives(&self) -> String {
+        let mut out = String::new();
+        if let Some(Position { msn, part }) = self.at {
+            out.push_str(&format!("&_HLS_msn={msn}"));
+            out.extend(part.map(|part| format!("&_HLS_part={part}")));
+        }
+        out.push_str(if self.skip { "&_HLS_skip=YES" } else { "" });
+        out
+    }
 }
 
 /// Digits only: `parse` alone would take a sign. The value is not repeated in

@@ -261,6 +261,11 @@ fn directives_are_read_or_refused() {
     assert_eq!(Reload::parse(""), Ok(Reload::default()));
     assert_eq!(Reload::parse("token=x&_HLS_foo=1&_HLS_msn=7"), Ok(at(7, None)));
     assert_eq!(Reload::parse("_HLS_part=2&_HLS_msn=7"), Ok(at(7, Some(2))));
+    for query in
+        ["", "&_HLS_msn=7", "&_HLS_msn=7&_HLS_part=2", "&_HLS_msn=7&_HLS_part=0&_HLS_skip=YES", "&_HLS_skip=YES"]
+    {
+        assert_eq!(Reload::parse(query).unwrap().directives(), query);
+    }
     for skip in ["_HLS_skip=YES", "_HLS_skip=v2"] {
         assert_eq!(Reload::parse(skip), Ok(Reload { at: None, skip: true }));
     }

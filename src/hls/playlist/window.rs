@@ -144,6 +144,8 @@ pub struct Window<B> {
     pub(super) broken: bool,
     /// The number of the next segment, or of the one that grows.
     pub(super) next: u64,
+    /// Parts of earlier segments are not listed: they kept another part target.
+    pub(super) parts_from: u64,
     /// All media so far: the time line that is rounded.
     end: Duration,
     /// The longest that the playlist ever was.
@@ -164,6 +166,7 @@ impl<B: AsRef<[u8]>> Window<B> {
             discontinuity_sequence: 0,
             broken: false,
             next: 0,
+            parts_from: 0,
             end: Duration::ZERO,
             longest: 0,
         };
@@ -178,6 +181,21 @@ impl<B: AsRef<[u8]>> Window<B> {
         let seen = self.listed.iter().chain(&self.current).map(|s| s.units).max().unwrap_or(0);
         let longest = seen.max(units_up(gop)).saturating_sub(TOLERANCE);
         *self.target.get_or_insert(longest.div_ceil(SECOND).clamp(1, LONGEST))
+    }
+
+    /// From now on parts last at most `part_target`, and whole GOPs `gop`. Neither may
+    /// change in a playlist (§4.4.3.7), so that this one needs another name from here on.
+    /// What it lists stays, but for the parts. The segment has to have ended.
+    pub fn retarget(&mut self, part_target: Duration, gop: Duration) -> Result<(), Refused> {
+        if self.current.is_some() {
+            return Err(Refused::SegmentOpen);
+        }
+        self.config.part_target = part_target;
+        self.parts_from = self.next;
+        if let Some(target) = self.target.take() {
+            self.target = Some(self.open(gop).max(target));
+        }
+        Ok(())
     }
 
     /// Begins a segment. `time` is the wall clock of its first frame, in

@@ -207,8 +207,11 @@ impl Plan {
             self.video.opening = self.keys == 0 || breaks;
             self.keys += 1;
             breaks |= self.adopt(&s.sets);
-            // A decoder that starts here needs all of them.
-            s.sets = self.video.sets.clone();
+            // A decoder that starts here needs all of them; what came with the picture is
+            // the last of its id.
+            let own = std::mem::replace(&mut s.sets, self.video.sets.all().clone());
+            s.sets.pps.retain(|set| !own.pps.contains(set));
+            s.sets.pps.extend(own.pps);
         }
         let time = self.place(unit, &mut breaks);
         self.anchor = Some((unit.pts_ns, time));
@@ -244,15 +247,10 @@ impl Plan {
 
     /// Takes over the parameter sets of a key frame; whether they are other ones.
     fn adopt(&mut self, sets: &nal::ParameterSets) -> bool {
-        let format = self.video.format;
-        if !self.video.sets.merge(format, sets) {
+        if !self.video.sets.take(sets) {
             return false;
         }
-        // Only what this key frame brought: the others belong to what was.
-        if sets.complete(format) {
-            self.video.sets = sets.clone();
-        }
-        self.track = Track::Video { format, sets: self.video.sets.clone() };
+        self.track = Track::Video { format: self.video.format, sets: self.video.sets.all().clone() };
         let depth = self.track.sps().and_then(|s| s.reorder).unwrap_or(self.video.depth);
         self.video.depth = depth;
         self.video.times = decode_times(depth, self.period);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::{AccessUnit, Feed};
+use super::{AccessUnit, Feed, NO_CLOCK};
 use crate::media::codec::{Kind, Track};
 use crate::media::rtp::Frame;
 use crate::media::snapshot::Still;
@@ -34,7 +34,7 @@ impl Feed {
             packets: frame.packets,
         });
         lane.last = Some(now);
-        lane.count_gop(unit.key, unit.timestamp);
+        lane.rhythm.push(unit.key, unit.timestamp);
         let still = (key && kind == Kind::Video).then(|| Still::new(lane.codec.clone(), unit.clone()));
         let ready = match &mut lane.gop {
             Some(gop) => {
@@ -54,6 +54,17 @@ impl Feed {
             self.hub.dropped.fetch_add(dropped, Ordering::Relaxed);
         }
         ready
+    }
+
+    /// What the camera says of its wall clock in a track: [`crate::media::hub::Hub::clock`];
+    /// none where it says that it has none.
+    pub fn clock(&self, kind: Kind, offset: Option<i64>) {
+        let inner = self.hub.lock();
+        if inner.epoch == self.epoch {
+            let [video, audio] = &self.hub.clocks;
+            let clock = if kind == Kind::Video { video } else { audio };
+            clock.store(offset.unwrap_or(NO_CLOCK), Ordering::Relaxed);
+        }
     }
 
     /// The track's codec or picture size as now known from the stream itself.

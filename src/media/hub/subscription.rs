@@ -46,6 +46,11 @@ impl Subscription {
         self.hub.rhythm()
     }
 
+    /// [`Hub::clock`] of its path.
+    pub fn clock(&self) -> Option<i64> {
+        self.hub.clock()
+    }
+
     /// What this reader has got and lost.
     pub fn stats(&self) -> &Arc<ReaderStats> {
         &self.stats

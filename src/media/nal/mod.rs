@@ -14,12 +14,11 @@ pub mod sps;
 pub mod sps_h265;
 
 use crate::media::codec::Codec;
-use bits::set_id;
 
 /// Bytes of the length in front of each NAL unit (`lengthSizeMinusOne` + 1).
 const LENGTH: usize = 4;
 /// Most parameter sets of one kind that are kept: what `avcC` can hold of SPS.
-const MAX_SETS: usize = 31;
+pub(crate) const MAX_SETS: usize = 31;
 /// Largest parameter set: its length is 16 bits in `avcC` and `hvcC`.
 const MAX_SET: usize = u16::MAX as usize;
 
@@ -63,38 +62,6 @@ pub struct ParameterSets {
 }
 
 impl ParameterSets {
-    /// Takes over what a later access unit brought: a set replaces the one of the
-    /// same id. Returns whether anything is different now: the sample entry is out
-    /// of date then, and a new init segment is due.
-    pub fn merge(&mut self, format: Format, newer: &ParameterSets) -> bool {
-        let mut changed = false;
-        let kinds = [
-            (&mut self.vps, &newer.vps, Set::Vps),
-            (&mut self.sps, &newer.sps, Set::Sps),
-            (&mut self.pps, &newer.pps, Set::Pps),
-        ];
-        for (mine, theirs, kind) in kinds {
-            for set in theirs {
-                let id = set_id(format, kind, set);
-                let at = mine.iter().position(|old| set_id(format, kind, old) == id);
-                let room = mine.len() < MAX_SETS;
-                match at.and_then(|at| mine.get_mut(at)) {
-                    Some(old) if old == set => {}
-                    Some(old) => {
-                        old.clone_from(set);
-                        changed = true;
-                    }
-                    None if room => {
-                        mine.push(set.clone());
-                        changed = true;
-                    }
-                    None => {}
-                }
-            }
-        }
-        changed
-    }
-
     /// Whether everything that the sample entry needs is there.
     pub fn complete(&self, format: Format) -> bool {
         !self.sps.is_empty() && !self.pps.is_empty() && (format == Format::H264 || !self.vps.is_empty())

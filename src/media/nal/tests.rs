@@ -57,19 +57,6 @@ fn h265_pictures() {
     assert!(!of(1).sync && !of(1).disposable && of(0).disposable && of(8).rasl && of(9).rasl && !of(6).rasl);
 }
 
-#[test]
-fn a_set_replaces_the_one_of_its_id() {
-    let set = |sps: &[u8], pps: &[u8]| ParameterSets { vps: vec![], sps: vec![sps.into()], pps: vec![pps.into()] };
-    let mut s = ParameterSets::default();
-    assert!(s.merge(Format::H264, &set(&[0x67, 66, 0, 30, 0x80], &[0x68, 0x80])));
-    assert!(!s.merge(Format::H264, &set(&[0x67, 66, 0, 30, 0x80], &[0x68, 0x80])));
-    assert!(s.merge(Format::H264, &set(&[0x67, 66, 0, 31, 0x80], &[0x68, 0x81])));
-    assert_eq!((s.sps.len(), s.pps.len()), (1, 1));
-    // pps id 1 (010…): another one.
-    assert!(s.merge(Format::H264, &set(&[0x67, 66, 0, 31, 0x80], &[0x68, 0x40])));
-    assert_eq!((s.sps.len(), s.pps.len(), s.complete(Format::H264), s.complete(Format::H265)), (1, 2, true, false));
-}
-
 proptest! {
     #[test]
     fn any_bytes(h265 in any::<bool>(), p in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..12)) {
@@ -83,9 +70,6 @@ proptest! {
             rest = &tail[n..];
         }
         prop_assert!(rest.is_empty());
-        let mut sets = ParameterSets::default();
-        sets.merge(format, &s.sets);
-        prop_assert!(!sets.merge(format, &sets.clone()));
     }
 
     #[test]

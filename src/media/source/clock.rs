@@ -6,6 +6,8 @@
 //! guess only where zero is: the offset between both follows the guess slowly, so
 //! that the camera's clock may drift and audio and video stay together.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use gst::prelude::*;
 use gstreamer as gst;
 
@@ -14,6 +16,11 @@ use crate::media::rtp;
 /// Off by more than this, the camera's timestamps have jumped, or its connection
 /// stood still: the offset is chosen anew, ns.
 const JUMP: i64 = 1_000_000_000;
+/// The same for a frame that is shown before one that came earlier: at a few frames a
+/// second a B-frame comes that late.
+const JUMP_BACK: i64 = 3 * JUMP;
+/// B-frames step back by less, ns.
+const REORDERED: i64 = 2 * JUMP;
 /// How fast the offset follows: a fifth of the error per second …
 const FOLLOW: i64 = 5_000_000_000;
 /// … and at most a fiftieth of the time that passes.
@@ -62,7 +69,8 @@ impl Clock {
         let unwrapped = last.unwrapped + ahead;
         let (elapsed, since) = (self.ns(unwrapped), self.ns(ahead));
         let error = guess - elapsed - last.offset;
-        let jumped = error.abs() > JUMP;
+        let reordered = ahead < 0 && since > -REORDERED;
+        let jumped = error.abs() > if reordered { JUMP_BACK } else { JUMP };
         if ahead <= 0 && !jumped {
             // Another packet of the frame, or a B-frame, which is shown earlier.
             return (elapsed + last.offset).max(0) as u64;
@@ -83,16 +91,28 @@ impl Clock {
         time.max(0) as u64
     }
 
+    /// Where the content with the timestamp `rtp` lies by what is known now, ns; none
+    /// before the first packet.
+    pub fn at(&self, rtp: u32) -> Option<i64> {
+        let last = self.last?;
+        let unwrapped = last.unwrapped + i64::from(rtp.wrapping_sub(last.rtp) as i32);
+        Some(self.ns(unwrapped) + last.offset)
+    }
+
     fn ns(&self, ticks: i64) -> i64 {
         (i128::from(ticks) * 1_000_000_000 / i128::from(self.rate)) as i64
     }
 }
 
+/// A clock that the packets' thread moves on, and others may look at.
+pub type Shared = Arc<Mutex<Clock>>;
+
 /// Stamps all packets that come into `pad`.
-pub fn attach(pad: &gst::Pad, rate: u32) {
-    let clock = std::sync::Mutex::new(Clock::new(rate));
+pub fn attach(pad: &gst::Pad, rate: u32) -> Shared {
+    let shared = Shared::new(Mutex::new(Clock::new(rate)));
+    let clock = shared.clone();
     pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
-        let mut clock = clock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut clock = clock.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(buffer) = info.buffer_mut() {
             stamp(&mut clock, buffer.make_mut());
         } else if let Some(list) = info.buffer_list_mut() {
@@ -103,6 +123,7 @@ pub fn attach(pad: &gst::Pad, rate: u32) {
         }
         gst::PadProbeReturn::Ok
     });
+    shared
 }
 
 fn stamp(clock: &mut Clock, buffer: &mut gst::BufferRef) {
@@ -177,6 +198,39 @@ mod tests {
             let next = clock.time(10_800u32.wrapping_add(jump as u32), 120 * MS as u64);
             assert!((39 * MS..=41 * MS).contains(&(next as i64 - after as i64)), "{jump}");
         }
+    }
+
+    #[test]
+    fn b_frames_at_two_frames_a_second_are_no_jump() {
+        let mut clock = Clock::new(90_000);
+        // I P B B B P B B B …: each P is shown three frames after the ones behind it.
+        let shown = |n: i64| {
+            if n == 0 {
+                0
+            } else if n % 4 == 1 {
+                n + 3
+            } else {
+                n - 1
+            }
+        };
+        let times: Vec<i64> = (0..80)
+            .map(|n| clock.time((shown(n) * 45_000) as u32, (5_000 + n * 500) as u64 * MS as u64) as i64)
+            .collect();
+        let mut sorted = times;
+        sorted.sort_unstable();
+        for w in sorted[8..72].windows(2) {
+            assert!((450 * MS..=550 * MS).contains(&(w[1] - w[0])), "{sorted:?}");
+        }
+    }
+
+    #[test]
+    fn where_a_timestamp_lies_is_known_from_the_first_packet_on() {
+        let mut clock = Clock::new(90_000);
+        assert_eq!(clock.at(7), None);
+        clock.time(u32::MAX - 899, 1_000 * MS as u64);
+        // 10 ms later, behind the wrap-around; and half a second earlier.
+        assert_eq!(clock.at(0), Some(1_010 * MS));
+        assert_eq!(clock.at(u32::MAX - 899 - 45_000), Some(500 * MS));
     }
 
     proptest! {

@@ -9,6 +9,7 @@ mod clock;
 mod failure;
 mod keep_alive;
 mod launch;
+mod reports;
 mod rtsp;
 mod sink;
 

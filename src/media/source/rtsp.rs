@@ -19,6 +19,7 @@ use crate::media::source::certificate::{self, TurnedDown};
 use crate::media::source::clock;
 use crate::media::source::failure::{self, About};
 use crate::media::source::keep_alive;
+use crate::media::source::reports;
 use crate::media::source::sink::{self, Link};
 use crate::media::source::{Event, Failure, FailureKind, Hints, Spec};
 use crate::media::template::{self, Template};
@@ -171,9 +172,9 @@ fn connect(src: &gst::Element, pipeline: &gst::Pipeline, attempt: &Arc<Attempt>)
     let on_last = attempt.clone();
     src.connect_no_more_pads(move |src| on_last.all_there(src));
     let (on_pad, weak) = (attempt.clone(), pipeline.downgrade());
-    src.connect_pad_added(move |_, pad| {
+    src.connect_pad_added(move |src, pad| {
         if let Some(pipeline) = weak.upgrade() {
-            on_pad.stream(&pipeline, pad);
+            on_pad.stream(&pipeline, src, pad);
         }
     });
 }
@@ -227,14 +228,14 @@ impl Attempt {
     }
 
     /// A stream begins: give it its branch.
-    fn stream(&self, pipeline: &gst::Pipeline, pad: &gst::Pad) {
+    fn stream(&self, pipeline: &gst::Pipeline, src: &gst::Element, pad: &gst::Pad) {
         let Some(choice) = self.choice() else { return };
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let Some(branch) = choice.template.branch_for(&caps) else {
             tracing::debug!(%caps, "no branch for a stream of the camera");
             return;
         };
-        if let Err(failure) = self.add_branch(pipeline, pad, branch, &choice) {
+        if let Err(failure) = self.add_branch(pipeline, src, pad, branch, &choice) {
             self.fail(failure);
         }
     }
@@ -257,6 +258,7 @@ impl Attempt {
     fn add_branch(
         &self,
         pipeline: &gst::Pipeline,
+        src: &gst::Element,
         pad: &gst::Pad,
         branch: &template::Branch,
         choice: &Choice,
@@ -288,7 +290,15 @@ impl Attempt {
         let rate = pad.current_caps().and_then(|c| c.structure(0).and_then(|s| s.get::<i32>("clock-rate").ok()));
         let rate = rate.and_then(|r| u32::try_from(r).ok()).or(codec.map(|c| c.clock_rate())).unwrap_or(90_000);
         let target = bin.static_pad("sink").ok_or_else(|| internal(&"branch without sink pad"))?;
-        clock::attach(&target, rate);
+        let clock = clock::attach(&target, rate);
+        if let Some(kind) = kind {
+            let link = self.link.clone();
+            reports::attach(src, pad, &target, clock, move |offset| {
+                if let Some(feed) = link.feed.get() {
+                    feed.clock(kind, offset);
+                }
+            });
+        }
         pad.link(&target).map_err(|e| internal(&e))?;
         Ok(())
     }
