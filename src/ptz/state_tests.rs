@@ -352,7 +352,7 @@ proptest! {
             match &task {
                 Task::Drive(Drive::Move(v), _) if v.is_zero() && heard && result.is_ok() => *moves = None,
                 // It counts as heard also where the answer got lost.
-                Task::Drive(Drive::Move(_), lasts) if how != 1 => *moves = Some(now + lasts),
+                Task::Drive(Drive::Move(v), lasts) if how != 1 && !v.is_zero() => *moves = Some(now + lasts),
                 Task::Go(_) if result.is_ok() => *moves = None,
                 _ => {}
             }
