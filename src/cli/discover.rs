@@ -85,10 +85,8 @@ async fn streams(found: &Found, user: &str, password: &Secret) -> Result<Vec<(St
 
 /// A stream at the address where the camera was found: behind NAT it names another.
 fn reachable(uri: &str, host: &str) -> String {
-    match url::Url::parse(uri) {
-        Ok(mut url) if url.set_host(Some(host)).is_ok() => url.to_string(),
-        _ => uri.to_owned(),
-    }
+    let moved = url::Url::parse(uri).ok().and_then(|mut url| url.set_host(Some(host)).ok().map(|()| url.to_string()));
+    moved.unwrap_or_else(|| uri.to_owned())
 }
 
 fn show(camera: &Camera) {
