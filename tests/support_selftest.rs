@@ -9,6 +9,8 @@ mod camera;
 mod processes;
 #[path = "support_selftest/ptz.rs"]
 mod ptz;
+#[path = "support_selftest/ptz_client.rs"]
+mod ptz_client;
 #[path = "support_selftest/viewer.rs"]
 mod viewer;
 

@@ -136,8 +136,10 @@ async fn patrols_start_and_stop<C: Steered>(camera: C) {
     let id = if C::DRIVER == "onvif" { "tour1" } else { "2" };
     assert_eq!(desk.ok("POST", &format!("/ptz/gate/patrol/{id}/start"), "").await, json!({"status": "ok"}));
     assert_eq!(desk.ok("POST", &format!("/ptz/gate/patrol/{id}/stop"), "").await, json!({"status": "ok"}));
-    let said = |order: &str| camera.server().requests().iter().any(|r| r.path.ends_with(order) || r.text().contains(order));
-    let (start, stop) = if C::DRIVER == "onvif" { (">Start<", ">Stop<") } else { ("/patrols/2/start", "/patrols/2/stop") };
+    let said =
+        |order: &str| camera.server().requests().iter().any(|r| r.path.ends_with(order) || r.text().contains(order));
+    let (start, stop) =
+        if C::DRIVER == "onvif" { (">Start<", ">Stop<") } else { ("/patrols/2/start", "/patrols/2/stop") };
     assert!(said(start) && said(stop));
 }
 

@@ -94,7 +94,8 @@ impl Desk {
 
     #[track_caller]
     pub fn no_secret(&self, password: &str) {
-        let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text).trim_end_matches('=').to_string();
+        let base64 =
+            |text: &str| base64::engine::general_purpose::STANDARD.encode(text).trim_end_matches('=').to_string();
         let percent = utf8_percent_encode(password, NON_ALPHANUMERIC).to_string();
         let json = serde_json::to_string(password).unwrap();
         let forms = [

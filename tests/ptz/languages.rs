@@ -18,14 +18,9 @@ async fn steers(desk: &Desk, name: &str, camera: &impl Steered) {
 
 #[tokio::test]
 async fn isapi_comes_in_all_namespaces_and_encodings() {
-    let spaces = [
-        "http://www.isapi.org/ver20/XMLSchema",
-        "http://www.std-cgi.org/ver10/XMLSchema",
-        "urn:psialliance-org",
-        "",
-    ];
-    let encodings =
-        [Encoding::Utf8Bom, Encoding::Utf16Le, Encoding::Utf16Be, Encoding::Gb2312, Encoding::Latin1];
+    let spaces =
+        ["http://www.isapi.org/ver20/XMLSchema", "http://www.std-cgi.org/ver10/XMLSchema", "urn:psialliance-org", ""];
+    let encodings = [Encoding::Utf8Bom, Encoding::Utf16Le, Encoding::Utf16Be, Encoding::Gb2312, Encoding::Latin1];
     let cameras: Vec<Hikvision> = (spaces.iter().map(|space| Hikvision::builder().namespace(space)))
         .chain(encodings.iter().map(|encoding| Hikvision::builder().encoding(*encoding)))
         .map(|builder| builder.start())
@@ -69,7 +64,7 @@ async fn what_a_hikvision_camera_lacks_is_made_up_for_or_said() {
         !emulated.moving() && p.pan > 0.5 && p.pan < 40.0 && (p.tilt - 10.0).abs() < 0.2 && (p.zoom - 2.0).abs() < 0.2
     })
     .await;
-    assert!(emulated.orders("/absolute").len() == 1 && emulated.orders("/status").len() == 1);
+    assert!(emulated.orders("/absolute").len() == 1 && !emulated.orders("/status").is_empty());
     // Not possible at all.
     let answer = desk.post("/ptz/blind/move", r#"{"mode":"relative","pan":0.5}"#).await;
     assert!([409, 502].contains(&answer.status), "{answer:?}");
@@ -95,7 +90,11 @@ async fn channels_and_inverted_axes() {
     ]));
     desk.ok("POST", "/ptz/gate/move", r#"{"pan":1,"tilt":0.5,"zoom":0.25}"#).await;
     assert_eq!(camera.driven()[0], [-1.0, -0.5, 0.25]);
-    assert!(camera.orders("PTZCtrl").iter().all(|r| r.path.contains("/channels/3/")), "{:?}", camera.server().requests());
+    assert!(
+        camera.orders("PTZCtrl").iter().all(|r| r.path.contains("/channels/3/")),
+        "{:?}",
+        camera.server().requests()
+    );
     desk.ok("POST", "/ptz/gate/stop", "").await;
     down.place(Position::new(10.0, 15.0, 1.0));
     let status = desk.ok("GET", "/ptz/down/status", "").await;
@@ -159,10 +158,7 @@ async fn an_onvif_profile_by_its_name_and_cameras_without_any() {
 #[tokio::test]
 async fn auto_finds_out() {
     let (gate, yard) = (Hikvision::start(), Onvif::start());
-    let desk = Desk::open(&paths(&[
-        entry("gate", "auto", &gate.url(), ""),
-        entry("yard", "auto", &yard.url(), ""),
-    ]));
+    let desk = Desk::open(&paths(&[entry("gate", "auto", &gate.url(), ""), entry("yard", "auto", &yard.url(), "")]));
     steers(&desk, "gate", &gate).await;
     steers(&desk, "yard", &yard).await;
     let list = desk.ok("GET", "/ptz/cameras", "").await;

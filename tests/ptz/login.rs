@@ -26,9 +26,12 @@ async fn a_wrong_password_is_tried_once() {
     ]));
     for name in ["h", "o", "d"] {
         for _ in 0..4 {
-            for (method, what, body) in
-                [("POST", "move", r#"{"pan":0.5}"#), ("POST", "stop", ""), ("GET", "status", ""), ("GET", "presets", "")]
-            {
+            for (method, what, body) in [
+                ("POST", "move", r#"{"pan":0.5}"#),
+                ("POST", "stop", ""),
+                ("GET", "status", ""),
+                ("GET", "presets", ""),
+            ] {
                 let answer = desk.ask(method, &format!("/ptz/{name}/{what}"), &[], body).await;
                 assert_eq!(answer.status, 502, "{name} {what}: {answer:?}");
                 assert!(answer.error().contains("password"), "{answer:?}");
@@ -133,7 +136,8 @@ async fn digest_is_taken_where_basic_is_offered_too() {
     let camera = Hikvision::builder().basic_too().start();
     let desk = Desk::open(&paths(&[camera.entry("gate")]));
     desk.ok("POST", "/ptz/gate/move", r#"{"pan":0.5}"#).await;
-    let basic = camera.server().requests().iter().any(|r| r.header("authorization").is_some_and(|a| a.starts_with("Basic")));
+    let basic =
+        camera.server().requests().iter().any(|r| r.header("authorization").is_some_and(|a| a.starts_with("Basic")));
     assert!(!basic, "the password went over the wire");
 }
 
@@ -142,8 +146,11 @@ async fn what_the_camera_repeats_of_the_password_is_not_passed_on() {
     let camera = Hikvision::start();
     let desk = Desk::open(&paths(&[camera.entry("gate")]));
     desk.ok("GET", "/ptz/gate/status", "").await;
-    let said = format!("<ResponseStatus><statusCode>4</statusCode><statusString>bad password {}</statusString>\
-         <subStatusCode>odd</subStatusCode></ResponseStatus>", support::ptz_hikvision::PASSWORD);
+    let said = format!(
+        "<ResponseStatus><statusCode>4</statusCode><statusString>bad password {}</statusString>\
+         <subStatusCode>odd</subStatusCode></ResponseStatus>",
+        support::ptz_hikvision::PASSWORD
+    );
     camera.server().misbehave(Fault::Instead(403, "application/xml", said.into_bytes())).on("continuous");
     let answer = desk.post("/ptz/gate/move", r#"{"pan":0.5}"#).await;
     assert_eq!(answer.status, 502);

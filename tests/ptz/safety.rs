@@ -70,8 +70,10 @@ async fn of_many_moves_a_slow_camera_gets_the_newest<C: Steered>(camera: C) {
     let mark = camera.server().mark();
     let first = desk.post("/ptz/gate/move", r#"{"pan":0.01,"timeout":60000}"#);
     let others = async {
-        wait("the first move at the camera", || camera.server().requests_after(mark).iter().any(|r| r.status != 0)).await;
-        let bodies: Vec<_> = (2..=30).map(|n| format!(r#"{{"pan":{},"timeout":60000}}"#, f64::from(n) / 100.0)).collect();
+        wait("the first move at the camera", || camera.server().requests_after(mark).iter().any(|r| r.status != 0))
+            .await;
+        let bodies: Vec<_> =
+            (2..=30).map(|n| format!(r#"{{"pan":{},"timeout":60000}}"#, f64::from(n) / 100.0)).collect();
         let all = bodies.iter().map(|body| desk.post("/ptz/gate/move", body));
         futures_util::future::join_all(all).await
     };

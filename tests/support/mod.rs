@@ -39,6 +39,7 @@ pub mod playlist;
 pub mod proc;
 pub mod ptz_auth;
 pub mod ptz_discovery;
+mod ptz_fault;
 pub mod ptz_hikvision;
 mod ptz_hikvision_builder;
 mod ptz_hikvision_calls;

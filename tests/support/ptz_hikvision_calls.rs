@@ -246,7 +246,13 @@ fn drive(state: &State, call: &str, body: &Document) -> Result<Reply, No> {
             // picture. Drawn from right to left it zooms out.
             let (dx, dy) = ((x0 + x1) / 510.0 - 0.5, (y0 + y1) / 510.0 - 0.5);
             let side = ((x1 - x0).abs().max((y1 - y0).abs()) / 255.0).max(0.04);
-            let factor = if x0 == x1 && y0 == y1 { 1.0 } else if x1 < x0 { side } else { 1.0 / side };
+            let factor = if x0 == x1 && y0 == y1 {
+                1.0
+            } else if x1 < x0 {
+                side
+            } else {
+                1.0 / side
+            };
             let (pan, tilt) = (at.pan + dx * width(at.zoom), at.tilt + dy * height(at.zoom));
             motion.go(Position::new(pan, tilt, at.zoom * factor), now);
         }

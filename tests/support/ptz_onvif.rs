@@ -233,7 +233,8 @@ impl Onvif {
     }
 
     fn assemble(set: Builder) -> Self {
-        let preset = |token: &str, name: Option<&str>, at| Preset { token: token.into(), name: name.map(String::from), at };
+        let preset =
+            |token: &str, name: Option<&str>, at| Preset { token: token.into(), name: name.map(String::from), at };
         let memory = Memory {
             presets: vec![
                 preset("P001", Some("Gate"), Position::new(135.0, 15.0, 4.0)),

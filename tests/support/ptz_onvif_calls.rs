@@ -46,9 +46,10 @@ pub fn envelope(body: &str) -> Vec<u8> {
 
 /// A SOAP fault: `&["Sender", "InvalidArgVal", "NoProfile"]` and the reason.
 pub fn fault(codes: &[&str], reason: &str) -> Vec<u8> {
-    let inner = codes[1..].iter().rev().fold(String::new(), |inner, code| {
-        format!("<s:Subcode><s:Value>ter:{code}</s:Value>{inner}</s:Subcode>")
-    });
+    let inner = codes[1..]
+        .iter()
+        .rev()
+        .fold(String::new(), |inner, code| format!("<s:Subcode><s:Value>ter:{code}</s:Value>{inner}</s:Subcode>"));
     envelope(&format!(
         "<s:Fault><s:Code><s:Value>s:{}</s:Value>{inner}</s:Code>\
          <s:Reason><s:Text xml:lang=\"en\">{}</s:Text></s:Reason></s:Fault>",
@@ -60,8 +61,10 @@ pub fn fault(codes: &[&str], reason: &str) -> Vec<u8> {
 impl Handler for Calls {
     fn answer(&self, request: &Request) -> Answer {
         let state = &self.0;
-        let refuse = |status: u16, login: Login, action: &str, codes: &[&str], reason: &str| {
-            Answer { login, action: action.into(), ..Answer::new(status, SOAP, fault(codes, reason)) }
+        let refuse = |status: u16, login: Login, action: &str, codes: &[&str], reason: &str| Answer {
+            login,
+            action: action.into(),
+            ..Answer::new(status, SOAP, fault(codes, reason))
         };
         if request.method != "POST" || !request.path.starts_with("/onvif/") {
             return Answer::new(404, "text/html", "<html><body>404</body></html>");

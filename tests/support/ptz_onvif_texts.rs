@@ -53,7 +53,8 @@ pub(super) fn device(state: &State, host: &str, name: &str) -> Option<String> {
             escape(&set.model)
         ),
         "GetCapabilities" => {
-            let one = |tag: &str, service: &str| format!("<tt:{tag}><tt:XAddr>{}</tt:XAddr></tt:{tag}>", address(service));
+            let one =
+                |tag: &str, service: &str| format!("<tt:{tag}><tt:XAddr>{}</tt:XAddr></tt:{tag}>", address(service));
             let mut all = one("Device", "device") + &one("Imaging", "imaging");
             if set.media {
                 all += &one("Media", "media");
@@ -147,7 +148,8 @@ pub(super) fn media(state: &State, name: &str, call: Node) -> Result<String, No>
                     );
                 }
                 if *ptz {
-                    inner += &format!("<tt:PTZConfiguration token=\"ptz0\">{}</tt:PTZConfiguration>", ptz_configuration());
+                    inner +=
+                        &format!("<tt:PTZConfiguration token=\"ptz0\">{}</tt:PTZConfiguration>", ptz_configuration());
                 }
                 format!("<trt:Profiles token=\"{token}\" fixed=\"true\">{inner}</trt:Profiles>")
             };

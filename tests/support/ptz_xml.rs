@@ -74,7 +74,8 @@ pub fn parse(body: &[u8]) -> Result<Document<'_>, String> {
 
 /// Bombs: documents that a careful reader refuses, each with a name.
 pub fn bombs() -> Vec<(&'static str, Vec<u8>)> {
-    let entities: String = (1..20).map(|i| format!("<!ENTITY l{i} \"{}\">", format!("&l{};", i - 1).repeat(10))).collect();
+    let entities: String =
+        (1..20).map(|i| format!("<!ENTITY l{i} \"{}\">", format!("&l{};", i - 1).repeat(10))).collect();
     let bomb = format!("<?xml version=\"1.0\"?><!DOCTYPE x [<!ENTITY l0 \"lol\">{entities}]><x>&l19;</x>");
     let file = "<?xml version=\"1.0\"?><!DOCTYPE x [<!ENTITY f SYSTEM \"file:///etc/passwd\">]>\
                 <PTZStatus><AbsoluteHigh><elevation>&f;</elevation><azimuth>0</azimuth>\

@@ -2,95 +2,16 @@
 //! at what the cameras say and do.
 
 use super::SOON;
+use super::ptz_client::Client;
 use super::support::camera::Camera;
-use super::support::ptz_auth::{Answered, Challenge, ws_digest, ws_token};
+use super::support::ptz_auth::{Answered, ws_digest, ws_token};
 use super::support::ptz_hikvision::{Hikvision, PASSWORD, USER};
 use super::support::ptz_http::{Fault, Login, Options};
 use super::support::ptz_motion::{Limits, Motion, Position};
 use super::support::ptz_onvif::{Onvif, SOAP, Wants, fault};
 use super::support::ptz_xml::{Encoding, find, parse, text};
 use super::support::{self, ptz_picture, wait_true};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
-
-/// A client as simple as curl, on one connection.
-struct Client {
-    stream: TcpStream,
-    challenge: Option<Challenge>,
-    credentials: (String, String),
-}
-
-impl Client {
-    fn new(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(SOON)).unwrap();
-        Self { stream, challenge: None, credentials: (USER.into(), PASSWORD.into()) }
-    }
-
-    /// One exchange: status, head, body. Status 0: no answer.
-    fn send(&mut self, method: &str, path: &str, extra: &str, body: &[u8]) -> (u16, String, Vec<u8>) {
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: camera\r\nContent-Length: {}\r\n{extra}\r\n", body.len());
-        let request = [head.as_bytes(), body].concat();
-        if self.stream.write_all(&request).is_err() {
-            return (0, String::new(), Vec::new());
-        }
-        let mut got = Vec::new();
-        let mut buffer = [0; 4096];
-        loop {
-            let n = self.stream.read(&mut buffer).unwrap_or(0);
-            got.extend(&buffer[..n]);
-            let text = String::from_utf8_lossy(&got).into_owned();
-            if let Some(end) = text.find("\r\n\r\n").filter(|_| text.is_ascii() || n > 0) {
-                let (head, length) = (text[..end].to_string(), header(&text[..end], "Content-Length"));
-                let length: usize = length.map_or(0, |l| l.parse().unwrap());
-                let from = got.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
-                if got.len() >= from + length {
-                    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-                    return (status, head, got[from..from + length].to_vec());
-                }
-            }
-            if n == 0 {
-                return (0, String::from_utf8_lossy(&got).into_owned(), got);
-            }
-        }
-    }
-
-    /// With digest, following one 401.
-    fn digest(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let (user, password) = self.credentials.clone();
-        for _ in 0..2 {
-            let extra = match &mut self.challenge {
-                None => String::new(),
-                Some(c) => format!("Authorization: {}\r\n", c.authorize(&user, &password, method, path)),
-            };
-            let first = self.challenge.is_none();
-            let (status, head, answer) = self.send(method, path, &extra, body.as_bytes());
-            if status == 401 {
-                self.challenge = header(&head, "WWW-Authenticate").and_then(|h| Challenge::read(&h));
-                if first || self.challenge.as_ref().is_some_and(|c| c.stale) {
-                    continue;
-                }
-            }
-            return (status, String::from_utf8_lossy(&answer).into_owned());
-        }
-        panic!("401 twice");
-    }
-
-    fn soap(&mut self, service: &str, header: &str, body: &str) -> (u16, String) {
-        let xml = format!(
-            "<s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\" xmlns:tt=\"http://www.onvif.org/ver10/schema\">\
-             <s:Header>{header}</s:Header><s:Body>{body}</s:Body></s:Envelope>"
-        );
-        let (status, _, body) = self.send("POST", &format!("/onvif/{service}_service"), "", xml.as_bytes());
-        (status, String::from_utf8_lossy(&body).into_owned())
-    }
-}
-
-fn header(head: &str, name: &str) -> Option<String> {
-    let lines = head.lines().rev().filter_map(|l| l.split_once(": "));
-    lines.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.to_string())
-}
 
 #[test]
 fn digests_are_those_of_the_specifications() {
@@ -184,7 +105,8 @@ fn hikvision_goes_where_it_is_sent() {
         let (status, answer) = client.digest("PUT", &format!("/ISAPI/PTZCtrl/channels/1/{what}"), body);
         assert_eq!(status, 200, "{answer}");
     };
-    let there = |to: Position| wait_true(SOON, "the position", || camera.position().near(&to, 0.05) && !camera.moving());
+    let there =
+        |to: Position| wait_true(SOON, "the position", || camera.position().near(&to, 0.05) && !camera.moving());
     put("presets/1/goto", "");
     there(Position::new(135.0, 15.0, 4.0));
     put(
@@ -195,7 +117,10 @@ fn hikvision_goes_where_it_is_sent() {
     there(Position::new(350.0, -5.0, 2.0));
     put("presets/7", "<PTZPreset><enabled>true</enabled><id>7</id><presetName>Tür &amp; Tor</presetName></PTZPreset>");
     assert!(camera.memory().presets.iter().any(|p| p.name == "Tür & Tor" && p.at.near(&camera.position(), 0.01)));
-    put("relative", "<PTZData><Relative><positionX>255</positionX><positionY>0</positionY><relativeZoom>0</relativeZoom></Relative></PTZData>");
+    put(
+        "relative",
+        "<PTZData><Relative><positionX>255</positionX><positionY>0</positionY><relativeZoom>0</relativeZoom></Relative></PTZData>",
+    );
     there(Position::new(5.0, -5.0, 2.0));
     put("homeposition/goto", "");
     there(Position::new(10.0, 5.0, 1.0));
@@ -206,7 +131,10 @@ fn hikvision_goes_where_it_is_sent() {
          <EndPoint><positionX>255</positionX><positionY>128</positionY></EndPoint></Position3D></PTZData>",
     );
     wait_true(SOON, "the box", || camera.position().near(&Position::new(25.0, 13.4, 2.0), 0.2));
-    put("momentary", "<PTZData><pan>-100</pan><tilt>0</tilt><zoom>0</zoom><Momentary><duration>100</duration></Momentary></PTZData>");
+    put(
+        "momentary",
+        "<PTZData><pan>-100</pan><tilt>0</tilt><zoom>0</zoom><Momentary><duration>100</duration></Momentary></PTZData>",
+    );
     wait_true(SOON, "the momentary move", || camera.position().near(&Position::new(19.0, 13.4, 2.0), 0.2));
     put("presets/94/goto", "");
     assert_eq!(camera.memory().special, [94]);
@@ -315,7 +243,12 @@ fn onvif_knows_who_calls() {
     let get = |name| text(utc, name).unwrap().parse::<u32>().unwrap();
     let created = format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-        get("Year"), get("Month"), get("Day"), get("Hour"), get("Minute"), get("Second")
+        get("Year"),
+        get("Month"),
+        get("Day"),
+        get("Hour"),
+        get("Minute"),
+        get("Second")
     );
     assert!(client.soap("device", "", &call("GetServices")).1.contains("ter:NotAuthorized"));
     // Our clock is two hours off, the camera's own is right.
@@ -454,7 +387,10 @@ async fn a_browser_sees_the_camera_turn() {
     let video = "document.querySelector('video')";
     let first = page.wait_for(&format!("findLandmark({video})"), SOON).await;
     let near = |value: &serde_json::Value, want: f64, by: f64| (value.as_f64().unwrap() - want).abs() < by;
-    assert!(near(&first["x"], 0.5, 0.02) && near(&first["y"], 0.5, 0.02) && near(&first["width"], 0.1, 0.02), "{first}");
+    assert!(
+        near(&first["x"], 0.5, 0.02) && near(&first["y"], 0.5, 0.02) && near(&first["width"], 0.1, 0.02),
+        "{first}"
+    );
     ptz.place(Position::new(12.0, 3.0, 2.0));
     page.wait_for(&format!("(p => p && p.zoom === 2 ? p : null)(readPosition({video}))"), SOON).await;
     let now = page.eval(&format!("readPosition({video})")).await;
