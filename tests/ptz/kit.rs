@@ -224,14 +224,12 @@ pub async fn pass(time: Duration) {
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
         mod hikvision {
-            use super::*;
             $(#[tokio::test]
             async fn $name() {
                 super::$name($crate::support::ptz_hikvision::Hikvision::start()).await;
             })*
         }
         mod onvif {
-            use super::*;
             $(#[tokio::test]
             async fn $name() {
                 super::$name($crate::support::ptz_onvif::Onvif::builder().degrees().start()).await;

@@ -11,8 +11,8 @@
 //!
 //! The world is a dark wall with a line every 5° and one bright square, 6° wide,
 //! where pan and tilt are 0: at zoom 1 the picture is 60° wide, at zoom 2 30°.
-//! Above all that stands the frame's bar code ([`super::barcode`]), below it three
-//! more: pan × 10, (tilt + 90) × 10 and zoom × 100.
+//! Over its upper twelfth stands the frame's bar code ([`super::barcode`]), over its
+//! lower eighth three flatter ones: pan × 10, (tilt + 90) × 10 and zoom × 100.
 
 use super::barcode;
 use super::ptz_motion::{Motion, Position, height, width};
@@ -49,9 +49,9 @@ pub fn draw(luma: &mut [u8], w: usize, h: usize, at: Position) {
             }
         }
     }
-    let rows = h / barcode::ROW_PART;
+    let rows = h / 2 / barcode::ROW_PART;
     for (n, code) in codes(at).into_iter().enumerate() {
-        barcode::draw(&mut luma[(h - (3 - n) * rows) * w..], w, w, h, code);
+        barcode::draw(&mut luma[(h - (3 - n) * rows) * w..], w, w, h / 2, code);
     }
 }
 
@@ -61,8 +61,8 @@ fn codes(at: Position) -> [u32; 3] {
 
 /// The position that a luma plane shows.
 pub fn read(luma: &[u8], w: usize, h: usize) -> Option<Position> {
-    let rows = h / barcode::ROW_PART;
-    let code = |n: usize| Some(f64::from(barcode::read(&luma[(h - (3 - n) * rows) * w..], w, w, h)?));
+    let rows = h / 2 / barcode::ROW_PART;
+    let code = |n: usize| Some(f64::from(barcode::read(&luma[(h - (3 - n) * rows) * w..], w, w, h / 2)?));
     Some(Position::new(code(0)? / 10.0, code(1)? / 10.0 - 90.0, code(2)? / 100.0))
 }
 
@@ -83,7 +83,7 @@ window.__ptzPixels = function (video) {
 window.readPosition = function (video) {
   const picture = __ptzPixels(video);
   if (!picture) return null;
-  const { w, h, luma } = picture, rows = Math.floor(h / 12), out = [];
+  const { w, h, luma } = picture, rows = Math.floor(Math.floor(h / 2) / 12), out = [];
   for (let n = 0; n < 3; n++) {
     const y = h - (3 - n) * rows + Math.floor(rows / 2);
     let code = 0;
@@ -97,9 +97,9 @@ window.readPosition = function (video) {
 window.findLandmark = function (video) {
   const picture = __ptzPixels(video);
   if (!picture) return null;
-  const { w, h, luma } = picture, rows = Math.floor(h / 12);
+  const { w, h, luma } = picture, rows = Math.floor(Math.floor(h / 2) / 12);
   let n = 0, sx = 0, sy = 0, left = w, right = -1;
-  for (let y = rows + 4; y < h - 3 * rows - 4; y += 2) {
+  for (let y = Math.floor(h / 12) + 4; y < h - 3 * rows - 4; y += 2) {
     for (let x = 0; x < w; x += 2) {
       if (luma(x, y) <= 185) continue;
       n++; sx += x; sy += y; left = Math.min(left, x); right = Math.max(right, x);

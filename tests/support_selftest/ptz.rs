@@ -227,7 +227,7 @@ fn answers_come_in_other_encodings_and_namespaces() {
         };
         assert!(text.contains("<presetName>Front gate</presetName>") && text.contains("std-cgi.org"), "{text}");
     }
-    assert_eq!(&Encoding::Gb2312.encode("前门")[45..], [0xc7, 0xb0, 0xc3, 0xc5]);
+    assert_eq!(Encoding::Gb2312.encode("前门").last_chunk(), Some(&[0xc7, 0xb0, 0xc3, 0xc5]));
     assert_eq!(Encoding::Latin1.encode("<a>Tür</a>").last_chunk(), Some(b"T\xfcr</a>"));
 }
 

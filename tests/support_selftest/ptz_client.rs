@@ -34,6 +34,9 @@ impl Client {
             got.extend(&buffer[..n]);
             let text = String::from_utf8_lossy(&got).into_owned();
             if let Some(end) = text.find("\r\n\r\n").filter(|_| text.is_ascii() || n > 0) {
+                if !text.starts_with("HTTP/1.1 ") {
+                    return (0, text, got);
+                }
                 let (head, length) = (text[..end].to_string(), header(&text[..end], "Content-Length"));
                 let length: usize = length.map_or(0, |l| l.parse().unwrap());
                 let from = got.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
