@@ -4,6 +4,8 @@ mod support;
 
 #[path = "ptz/crowd.rs"]
 mod crowd;
+#[path = "ptz/discover.rs"]
+mod discover;
 #[path = "ptz/endpoints.rs"]
 mod endpoints;
 #[path = "ptz/faults.rs"]

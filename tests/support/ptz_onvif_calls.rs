@@ -241,8 +241,11 @@ fn vector(parent: Node, name: &str) -> Result<Option<Vector>, No> {
     Ok(Some((x, number("y")?, node.attribute("space").map(String::from))))
 }
 
+/// Pan, tilt and their space.
+type Turn = (f64, f64, Option<String>);
+
 /// Pan and tilt, and zoom, of the element `of`, all within −1…1 (checked unless in another space).
-fn vectors(call: Node, of: &str) -> Result<(Option<(f64, f64, Option<String>)>, Option<f64>), No> {
+fn vectors(call: Node, of: &str) -> Result<(Option<Turn>, Option<f64>), No> {
     let Some(node) = find(call, of) else { return no(&["Sender", "InvalidArgVal"], format!("no {of}")) };
     let turn = match vector(node, "PanTilt")? {
         None => None,
