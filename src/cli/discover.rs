@@ -79,7 +79,7 @@ async fn streams(found: &Found, user: &str, password: &Secret) -> Result<Vec<(St
     };
     let mut camera = Onvif::new(&ptz.target(&Source::Publisher)?).map_err(|fault| fault.to_string())?;
     let host = found.service.host_str().unwrap_or_default();
-    let streams = camera.streams().await.map_err(|fault| fault.to_string())?;
+    let streams = camera.streams().await.map_err(|fault| fault.without(password).to_string())?;
     Ok(streams.into_iter().map(|(token, uri)| (token, reachable(&uri, host))).collect())
 }
 

@@ -42,6 +42,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::error::{Error, Kind};
+use crate::redact::Secret;
 
 /// A future on the heap, as a trait object's methods return it.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -286,6 +287,18 @@ impl Fault {
             | Fault::Unsupported(reason)
             | Fault::OutOfRange(reason) => reason,
         }
+    }
+
+    /// The same without the password: a camera may repeat what it was sent.
+    pub fn without(mut self, password: &Secret) -> Fault {
+        let (Fault::Refused { reason, .. }
+        | Fault::Silent(reason)
+        | Fault::Rejected(reason)
+        | Fault::NotFound(reason)
+        | Fault::Unsupported(reason)
+        | Fault::OutOfRange(reason)) = &mut self;
+        *reason = password.hide(reason);
+        self
     }
 }
 

@@ -12,6 +12,7 @@ use super::state::{Answer, Command, Done, Event, State, Task, Ticket};
 use super::{Ask, Boxed, Camera, Capabilities, Driver, Fault, Outcome, Reply};
 use crate::config::PtzTarget;
 use crate::error::{Error, Kind, Result};
+use crate::redact::Secret;
 
 /// Requests that may wait for the task.
 const MAILBOX: usize = 64;
@@ -131,6 +132,7 @@ pub fn spawn(name: &str, target: &PtzTarget, before: Option<Handle>) -> Handle {
     let steerer = Steerer {
         state: State::new(target.move_timeout),
         driver: Some(auto::driver(target)),
+        password: target.password.clone(),
         began: handle.began,
         seen,
         waiting: HashMap::new(),
@@ -153,6 +155,7 @@ struct Steerer {
     state: State,
     /// None while an exchange has it.
     driver: Option<Outcome<Box<dyn Driver>>>,
+    password: Secret,
     began: Instant,
     seen: watch::Sender<Camera>,
     waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
@@ -192,7 +195,7 @@ impl Steerer {
                 (driver, result) = ended(&mut exchange) => {
                     exchange = None;
                     self.driver = Some(driver);
-                    Some(Event::Done(result))
+                    Some(Event::Done(result.map_err(|fault| fault.without(&self.password))))
                 }
                 request = rx.recv() => Some(self.request(request)),
                 () = tokio::time::sleep_until(due.into()) => Some(Event::Tick),

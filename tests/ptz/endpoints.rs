@@ -78,8 +78,11 @@ async fn presets_are_saved_renamed_and_deleted<C: Steered>(camera: C) {
     let desk = Desk::open(&paths(&[camera.entry("gate")]));
     let all = async || {
         let list = desk.ok("GET", "/ptz/gate/presets", "").await;
-        assert_eq!(list["itemCount"], list["items"].as_array().unwrap().len());
-        list["items"].as_array().unwrap().clone()
+        let mut items = list["items"].as_array().unwrap().clone();
+        assert_eq!(list["itemCount"], items.len());
+        // A preset that cannot be called is a free place: a new one may take it.
+        items.retain(|p| p["enabled"] == true);
+        items
     };
     let before = all().await;
     camera.place(Position::new(42.0, 7.0, 2.0));

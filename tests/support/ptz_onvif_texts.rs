@@ -1,6 +1,6 @@
 //! What the ONVIF double tells of itself: services, profiles, nodes, status.
 
-use super::ptz_motion::Limits;
+use super::ptz_motion::{Limits, Position};
 use super::ptz_onvif::State;
 use super::ptz_onvif_calls::{No, no};
 use super::ptz_xml::{escape, text};
@@ -279,27 +279,32 @@ fn spaces(state: &State) -> String {
     all + &space("ContinuousZoomVelocitySpace", "ZoomSpaces/VelocityGenericSpace", both, None)
 }
 
+/// A position as the camera tells it, in an element `tt:{tag}`.
+fn position(state: &State, tag: &str, l: &Limits, at: &Position) -> String {
+    let (x, y) = if state.set.degrees {
+        ((at.pan + 180.0).rem_euclid(360.0) - 180.0, at.tilt)
+    } else {
+        let pan = if l.wraps {
+            ((at.pan + 180.0).rem_euclid(360.0) - 180.0) / 180.0
+        } else {
+            part(at.pan, l.pan) * 2.0 - 1.0
+        };
+        (pan, part(at.tilt, l.tilt) * 2.0 - 1.0)
+    };
+    let space = if state.set.degrees { "SphericalPositionSpaceDegrees" } else { "PositionGenericSpace" };
+    format!(
+        "<tt:{tag}><tt:PanTilt x=\"{x:.6}\" y=\"{y:.6}\" space=\"{SPACES}/PanTiltSpaces/{space}\"/>\
+         <tt:Zoom x=\"{:.6}\" space=\"{SPACES}/ZoomSpaces/PositionGenericSpace\"/></tt:{tag}>",
+        part(at.zoom, l.zoom)
+    )
+}
+
 pub(super) fn status(state: &State, now: Instant) -> String {
     let motion = state.motion.lock().unwrap();
     let (l, at) = (motion.limits(), motion.at(now));
     let mut inner = String::new();
     if state.set.position {
-        let (x, y) = if state.set.degrees {
-            ((at.pan + 180.0).rem_euclid(360.0) - 180.0, at.tilt)
-        } else {
-            let pan = if l.wraps {
-                ((at.pan + 180.0).rem_euclid(360.0) - 180.0) / 180.0
-            } else {
-                part(at.pan, l.pan) * 2.0 - 1.0
-            };
-            (pan, part(at.tilt, l.tilt) * 2.0 - 1.0)
-        };
-        let space = if state.set.degrees { "SphericalPositionSpaceDegrees" } else { "PositionGenericSpace" };
-        inner += &format!(
-            "<tt:Position><tt:PanTilt x=\"{x:.6}\" y=\"{y:.6}\" space=\"{SPACES}/PanTiltSpaces/{space}\"/>\
-             <tt:Zoom x=\"{:.6}\" space=\"{SPACES}/ZoomSpaces/PositionGenericSpace\"/></tt:Position>",
-            part(at.zoom, l.zoom)
-        );
+        inner += &position(state, "Position", l, &at);
     }
     let (turns, zooms) = motion.moving(now);
     let word = |moves: bool| match (state.set.move_status, moves) {
@@ -317,10 +322,13 @@ pub(super) fn status(state: &State, now: Instant) -> String {
 }
 
 pub(super) fn presets(state: &State) -> String {
+    let limits = *state.motion.lock().unwrap().limits();
     let memory = state.memory.lock().unwrap();
     let one = |p: &super::ptz_onvif::Preset| {
         let name = p.name.as_ref().map(|n| format!("<tt:Name>{}</tt:Name>", escape(n))).unwrap_or_default();
-        format!("<tptz:Preset token=\"{}\">{name}</tptz:Preset>", escape(&p.token))
+        // Optional, as the name is.
+        let at = if state.set.degrees { position(state, "PTZPosition", &limits, &p.at) } else { String::new() };
+        format!("<tptz:Preset token=\"{}\">{name}{at}</tptz:Preset>", escape(&p.token))
     };
     let all: String = memory.presets.iter().map(one).collect();
     format!("<tptz:GetPresetsResponse>{all}</tptz:GetPresetsResponse>")
