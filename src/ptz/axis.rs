@@ -1,6 +1,6 @@
 //! What is known of one axis of a camera, and of its stops. Pure; part of [`super::state`].
 
-use super::state::{Done, Task, Ticket};
+use super::exchange::{Done, Task, Ticket};
 use super::{Axis, Fault};
 
 /// Between the two stops.

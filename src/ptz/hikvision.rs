@@ -10,9 +10,9 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 
 use super::client::Client;
-use super::hikvision_xml::{ChannelCap, DeviceInfo, High, PatrolList, PresetItem, PresetList, PtzStatus};
+use super::hikvision_xml::{ChannelCap, DeviceInfo, High, PtzStatus};
 use super::isapi::{No, call, corners, flip, grid, percent};
-use super::lens::{self, Lens};
+use super::lens::Lens;
 use super::xml;
 use super::{
     About, Boxed, Capabilities, Drive, Driver, Edit, Fault, Frame, Go, Outcome, Position, Preset, Reading, Unit,
@@ -20,16 +20,12 @@ use super::{
 };
 use crate::config::PtzTarget;
 
-const PROLOG: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
-/// Presets that are functions: 94 restarts the camera.
-const SPECIAL: std::ops::RangeInclusive<u32> = 33..=105;
-/// The most presets that a model has.
-const PRESETS: u32 = 300;
+pub(super) const PROLOG: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
 
 /// A camera that speaks ISAPI.
 pub struct Hikvision {
-    client: Client,
-    target: PtzTarget,
+    pub(super) client: Client,
+    pub(super) target: PtzTarget,
     lens: Lens,
     /// What the camera turned out not to have.
     no_relative: bool,
@@ -43,17 +39,17 @@ impl Hikvision {
         Ok(Hikvision { client: Client::new(target)?, target: target.clone(), lens, no_relative: false, no_box: false })
     }
 
-    fn path(&self, call: &str) -> String {
+    pub(super) fn path(&self, call: &str) -> String {
         format!("{}/ISAPI/PTZCtrl/channels/{}/{call}", self.target.path, self.target.channel)
     }
 
-    async fn put(&mut self, what: &str, inner: &str) -> Result<(), No> {
+    pub(super) async fn put(&mut self, what: &str, inner: &str) -> Result<(), No> {
         let body = if inner.is_empty() { String::new() } else { format!("{PROLOG}{inner}") };
         let path = self.path(what);
         call(&mut self.client, Method::PUT, &path, body).await.map(drop)
     }
 
-    async fn get<T: DeserializeOwned>(&mut self, path: &str, root: &str) -> Result<T, No> {
+    pub(super) async fn get<T: DeserializeOwned>(&mut self, path: &str, root: &str) -> Result<T, No> {
         let text = call(&mut self.client, Method::GET, path, String::new()).await?;
         xml::read(&text, &[root])
             .map_err(|why| No::Fault(Fault::Rejected(format!("the camera's answer cannot be read: {why}"))))
@@ -122,7 +118,7 @@ impl Hikvision {
         if self.target.invert_elevation != self.target.invert_tilt { -1.0 } else { 1.0 }
     }
 
-    fn place(&self, high: &High) -> Option<Position> {
+    pub(super) fn place(&self, high: &High) -> Option<Position> {
         let pan = high.azimuth? / 10.0;
         Some(Position {
             pan: Some(if self.target.invert_pan { (360.0 - pan).rem_euclid(360.0) } else { pan }),
@@ -131,7 +127,7 @@ impl Hikvision {
         })
     }
 
-    async fn position(&mut self) -> Result<Position, No> {
+    pub(super) async fn position(&mut self) -> Result<Position, No> {
         let path = self.path("status");
         let status = self.get::<PtzStatus>(&path, "PTZStatus").await?;
         let none = || No::Fault(Fault::Rejected("the camera does not tell where it looks".into()));
@@ -219,91 +215,6 @@ impl Hikvision {
         self.by(Velocity { pan: x - 0.5, tilt: 0.5 - y, zoom: 0.0 }).await
     }
 
-    async fn list(&mut self) -> Result<Vec<PresetItem>, No> {
-        let path = self.path("presets");
-        Ok(self.get::<PresetList>(&path, "PTZPresetList").await?.presets)
-    }
-
-    async fn goto(&mut self, id: &str) -> Result<(), No> {
-        let id = self.preset_id(id)?;
-        match self.put(&format!("presets/{id}/goto"), "").await {
-            Err(no @ No::Camera { .. }) => {
-                // Each model has words of its own for a preset that is not set.
-                let known =
-                    self.list().await.is_ok_and(|list| list.iter().any(|p| p.is(id) && p.enabled != Some(false)));
-                Err(if known || SPECIAL.contains(&id) { no } else { unknown(id).into() })
-            }
-            done => done,
-        }
-    }
-
-    fn preset_id(&self, id: &str) -> Result<u32, No> {
-        let number = id.parse::<u32>().ok().filter(|n| (1..=PRESETS).contains(n));
-        let number = number.ok_or_else(|| Fault::NotFound(format!("there is no preset \"{}\"", xml::short(id))))?;
-        if SPECIAL.contains(&number) && !self.target.allow_special_presets {
-            let reason = format!(
-                "preset {number} is a function of the camera (33 to 105 are, and 94 restarts it), and no place: \
-                 ptz.allowSpecialPresets lets it be called"
-            );
-            return Err(Fault::Unsupported(reason).into());
-        }
-        Ok(number)
-    }
-
-    async fn save(&mut self, id: Option<&str>, name: Option<&str>) -> Result<u32, No> {
-        let list = self.list().await?;
-        let id = match id {
-            Some(id) => self.preset_id(id)?,
-            None => (1..=PRESETS)
-                .find(|n| !SPECIAL.contains(n) && !list.iter().any(|p| p.is(*n) && p.enabled != Some(false)))
-                .ok_or_else(|| Fault::Rejected("the camera has no free preset".into()))?,
-        };
-        let old = list.iter().find(|p| p.is(id)).map(|p| p.name.clone()).filter(|name| !name.is_empty());
-        let name = name.map(str::to_owned).or(old).unwrap_or_else(|| format!("Preset {id}"));
-        let body = format!(
-            "<PTZPreset><enabled>true</enabled><id>{id}</id><presetName>{}</presetName></PTZPreset>",
-            xml::escape(&name)
-        );
-        self.put(&format!("presets/{id}"), &body).await?;
-        Ok(id)
-    }
-
-    async fn rename(&mut self, id: &str, name: &str) -> Result<(), No> {
-        let number = self.preset_id(id)?;
-        let list = self.list().await?;
-        let preset = list.iter().find(|p| p.is(number)).ok_or_else(|| unknown(number))?;
-        let at = self.position().await?;
-        // The camera stores where it looks together with the name.
-        let there = preset.high.as_ref().and_then(|high| self.place(high)).is_some_and(|place| lens::near(place, at));
-        if !there {
-            return Err(Fault::Unsupported(lens::RENAME.into()).into());
-        }
-        self.save(Some(id), Some(name)).await.map(drop)
-    }
-
-    async fn delete(&mut self, id: &str) -> Result<(), No> {
-        let id = self.preset_id(id)?;
-        if !self.list().await?.iter().any(|p| p.is(id)) {
-            return Err(unknown(id).into());
-        }
-        let path = self.path(&format!("presets/{id}"));
-        call(&mut self.client, Method::DELETE, &path, String::new()).await.map(drop)
-    }
-
-    async fn patrol(&mut self, id: &str, order: &str) -> Result<(), No> {
-        let missing = || Fault::NotFound(format!("there is no patrol \"{}\"", xml::short(id)));
-        let number = id.parse::<u32>().map_err(|_| missing())?;
-        match self.put(&format!("patrols/{number}/{order}"), "").await {
-            Err(no @ No::Camera { .. }) => {
-                let path = self.path("patrols");
-                let list = self.get::<PatrolList>(&path, "PTZPatrolList").await;
-                let known = list.map_or(true, |list| list.patrols.iter().any(|p| p.id.trim().parse() == Ok(number)));
-                Err(if known { no } else { missing().into() })
-            }
-            done => done,
-        }
-    }
-
     async fn drive_now(&mut self, drive: Drive) -> Result<(), No> {
         let (what, speed) = match drive {
             Drive::Move(v) => {
@@ -343,7 +254,7 @@ impl Driver for Hikvision {
             if matches!(go, Go::To(..) | Go::By(_) | Go::Box(_)) && !self.lens.known {
                 self.find_out().await?;
             }
-            Ok(match go {
+            match go {
                 Go::To(to, unit) => {
                     let to = if *unit == Unit::Normalized { self.lens.degrees(*to) } else { *to };
                     self.lens.fits(to)?;
@@ -358,7 +269,8 @@ impl Driver for Hikvision {
                 Go::Patrol(id) => self.patrol(id, "start").await?,
                 Go::Box(frame) => self.boxed(*frame).await?,
                 Go::Center(x, y) => self.center(*x, *y).await?,
-            })
+            }
+            Ok(())
         })
     }
 
@@ -375,18 +287,7 @@ impl Driver for Hikvision {
     }
 
     fn presets(&mut self) -> Boxed<'_, Outcome<Vec<Preset>>> {
-        Box::pin(async move {
-            let list = self.list().await?;
-            let shown = |p: PresetItem| Preset {
-                name: Some(xml::short(&p.name)).filter(|n| !n.is_empty()).unwrap_or_else(|| p.id.trim().to_owned()),
-                enabled: p.enabled.unwrap_or(true),
-                id: xml::short(&p.id),
-            };
-            // The functions are no places.
-            let special = |p: &PresetItem| p.id.trim().parse().is_ok_and(|n: u32| SPECIAL.contains(&n));
-            let all = self.target.allow_special_presets;
-            Ok(list.into_iter().filter(|p| all || !special(p)).map(shown).collect())
-        })
+        Box::pin(async move { Ok(self.presets_now().await?) })
     }
 
     fn edit<'a>(&'a mut self, edit: &'a Edit) -> Boxed<'a, Outcome<Option<String>>> {
@@ -405,12 +306,6 @@ impl Driver for Hikvision {
     }
 }
 
-impl PresetItem {
-    fn is(&self, id: u32) -> bool {
-        self.id.trim().parse() == Ok(id)
-    }
-}
-
 /// What is assumed of a camera that does not tell.
 const ANYTHING: Capabilities = Capabilities {
     pan: true,
@@ -425,10 +320,6 @@ const ANYTHING: Capabilities = Capabilities {
     focus: true,
     iris: true,
 };
-
-fn unknown(id: u32) -> Fault {
-    Fault::NotFound(format!("there is no preset \"{id}\""))
-}
 
 #[cfg(test)]
 #[path = "hikvision_tests.rs"]

@@ -8,7 +8,8 @@
 //! | file | what |
 //! |---|---|
 //! | `mod.rs` | the words, and the trait |
-//! | [`state`] | the decisions (pure) |
+//! | [`fault`] | what goes wrong with a camera |
+//! | [`state`] | the decisions (pure); [`exchange`]: its words, `axis`, `known`: what it knows |
 //! | [`steerer`], [`steerers`] | one task per camera, and all of them by name |
 //! | [`client`], [`digest`], [`tls`] | HTTP to a camera: digest, bounds, certificates |
 //! | [`xml`] | bounded XML (pure) |
@@ -20,11 +21,16 @@ mod axis;
 pub mod client;
 pub mod digest;
 pub mod discovery;
+pub mod exchange;
+pub mod fault;
 pub mod hikvision;
+mod hikvision_presets;
 mod hikvision_xml;
 mod isapi;
+mod known;
 pub mod lens;
 pub mod onvif;
+mod onvif_learn;
 mod onvif_session;
 mod onvif_xml;
 pub mod soap;
@@ -34,15 +40,13 @@ pub mod steerers;
 pub mod tls;
 pub mod xml;
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::error::{Error, Kind};
-use crate::redact::Secret;
+pub use fault::{Fault, Outcome};
 
 /// A future on the heap, as a trait object's methods return it.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -253,76 +257,6 @@ pub struct Reading {
     /// Whether it moves, where it tells that.
     pub moving: Option<bool>,
 }
-
-/// Why an exchange with a camera failed. Texts have no credentials in them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// The camera does not know the password; or locked the account, for so long.
-    Refused {
-        /// What it said.
-        reason: String,
-        /// How long it will refuse the right one as well.
-        locked: Option<Duration>,
-    },
-    /// Nothing came back in time, or nothing is there. The command may have arrived.
-    Silent(String),
-    /// The camera says no, in its own words.
-    Rejected(String),
-    /// There is no such preset or patrol.
-    NotFound(String),
-    /// The camera cannot do that.
-    Unsupported(String),
-    /// A value is out of the camera's range; the field is named.
-    OutOfRange(String),
-}
-
-impl Fault {
-    /// The sentence for people.
-    pub fn reason(&self) -> &str {
-        match self {
-            Fault::Refused { reason, .. }
-            | Fault::Silent(reason)
-            | Fault::Rejected(reason)
-            | Fault::NotFound(reason)
-            | Fault::Unsupported(reason)
-            | Fault::OutOfRange(reason) => reason,
-        }
-    }
-
-    /// The same without the password: a camera may repeat what it was sent.
-    pub fn without(mut self, password: &Secret) -> Fault {
-        let (Fault::Refused { reason, .. }
-        | Fault::Silent(reason)
-        | Fault::Rejected(reason)
-        | Fault::NotFound(reason)
-        | Fault::Unsupported(reason)
-        | Fault::OutOfRange(reason)) = &mut self;
-        *reason = password.hide(reason);
-        self
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason())
-    }
-}
-
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Error {
-        let kind = match &fault {
-            Fault::Refused { .. } | Fault::Rejected(_) => Kind::BadGateway,
-            Fault::Silent(_) => Kind::GatewayTimeout,
-            Fault::NotFound(_) => Kind::NotFound,
-            Fault::Unsupported(_) => Kind::Conflict,
-            Fault::OutOfRange(_) => Kind::BadRequest,
-        };
-        Error::new(kind, fault.reason())
-    }
-}
-
-/// What an exchange comes to.
-pub type Outcome<T> = std::result::Result<T, Fault>;
 
 /// A camera's language. One exchange at a time; a future may be dropped at any await,
 /// and what the camera has got then is unknown.

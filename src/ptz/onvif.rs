@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use super::lens;
-use super::onvif_session::{Learnt, No, Session};
+use super::onvif_learn::Learnt;
+use super::onvif_session::{No, Session};
 use super::onvif_xml::{Presets, SetPreset, Space, StatusResponse, There, Vectors};
 use super::xml;
 use super::{
@@ -300,7 +301,7 @@ impl Driver for Onvif {
 
     fn go<'a>(&'a mut self, go: &'a Go) -> Boxed<'a, Outcome<()>> {
         Box::pin(async move {
-            Ok(match go {
+            match go {
                 Go::To(to, unit) => self.to(*to, *unit).await?,
                 Go::By(by) => {
                     let (pan, tilt) = (flip(by.pan, self.target.invert_pan), flip(by.tilt, self.target.invert_tilt));
@@ -311,7 +312,8 @@ impl Driver for Onvif {
                 Go::Home => self.ptz("GotoHomePosition", "").await.map(drop)?,
                 Go::Patrol(id) => self.tour(id, "Start").await?,
                 Go::Box(_) => return Err(Fault::Unsupported("ONVIF knows no box zoom".into())),
-            })
+            }
+            Ok(())
         })
     }
 

@@ -12,12 +12,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::axis::{AxisState, Wish, index};
-use super::{About, Ask, Axis, Capabilities, Drive, Edit, Fault, Go, Preset, Reading, Status};
+pub use super::exchange::{Answer, Command, Done, Event, Task, Ticket};
+use super::known::Known;
+use super::{About, Ask, Axis, Drive, Fault};
 
-/// How long a refused password is not tried again.
-pub const HOLD: u64 = 30 * 60_000;
-/// A camera's own lock is outwaited by so much.
-const SLACK: u64 = 60_000;
 /// Clients that may wait for one camera.
 const WAITING: usize = 256;
 /// Different things that may wait for one camera.
@@ -26,92 +24,6 @@ const QUEUE: usize = 32;
 const LOOK: u64 = 10_000;
 /// How old the last word of a camera may be.
 const FRESH: u64 = 60_000;
-/// After so long a movement without a speed has begun to show in the position.
-const BEGINS: u64 = 600;
-/// Two positions that are compared are at most so far apart.
-const COMPARED: u64 = 3_000;
-
-/// Who waits for an answer.
-pub type Ticket = u64;
-
-/// What happens to a steerer.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// A client asks.
-    Ask(Ticket, Ask),
-    /// The exchange under way has ended.
-    Done(Result<Done, Fault>),
-    /// Somebody looks at the list of cameras.
-    Look,
-    /// Time has passed.
-    Tick,
-    /// The steerer is to end.
-    Close,
-}
-
-/// What an exchange brought.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Done {
-    /// It is done.
-    Nothing,
-    /// What the camera is.
-    About(About),
-    /// Where it looks.
-    Reading(Reading),
-    /// Its presets.
-    Presets(Vec<Preset>),
-    /// The id of a new preset, where one was made.
-    Saved(Option<String>),
-}
-
-/// An exchange with the camera.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Task {
-    /// What it is.
-    About,
-    /// A speed on an axis, for at most so many milliseconds.
-    Drive(Drive, u64),
-    /// A movement that ends by itself.
-    Go(Go),
-    /// Where it looks.
-    Read,
-    /// Its presets.
-    Presets,
-    /// A change.
-    Edit(Edit),
-}
-
-/// What a client is told.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// Done.
-    Done,
-    /// It moves until then, in milliseconds.
-    Moving(u64),
-    /// Where it looks.
-    Status(Status),
-    /// Its presets.
-    Presets(Vec<Preset>),
-    /// A preset was saved, under a new id where the client named none.
-    Saved(Option<String>),
-    /// It did not work.
-    Failed(Fault),
-    /// Too much waits for this camera.
-    Busy,
-    /// The steerer ends.
-    Closing,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// Begin an exchange. Never while one is under way.
-    Run(Task),
-    /// Answer a client.
-    Reply(Ticket, Answer),
-    /// Nothing is left to do after [`Event::Close`].
-    End,
-}
 
 #[derive(Debug)]
 struct Running {
@@ -130,15 +42,7 @@ pub struct State {
     running: Option<Running>,
     /// A movement had its turn: what else waits has the next.
     others_turn: bool,
-    held: Option<(String, u64)>,
-    about: Option<About>,
-    online: bool,
-    error: Option<String>,
-    /// When the camera was last spoken to.
-    spoke: Option<u64>,
-    reading: Option<(u64, Reading)>,
-    changed: bool,
-    went: Option<u64>,
+    known: Known,
     closing: bool,
     ended: bool,
 }
@@ -152,14 +56,7 @@ impl State {
             queue: VecDeque::new(),
             running: None,
             others_turn: false,
-            held: None,
-            about: None,
-            online: false,
-            error: None,
-            spoke: None,
-            reading: None,
-            changed: false,
-            went: None,
+            known: Known::default(),
             closing: false,
             ended: false,
         }
@@ -167,12 +64,12 @@ impl State {
 
     /// What the camera is, as far as known.
     pub fn about(&self) -> Option<&About> {
-        self.about.as_ref()
+        self.known.about.as_ref()
     }
 
     /// Whether the camera answered last, and what is wrong with it.
     pub fn health(&self) -> (bool, Option<&str>) {
-        (self.online, self.error.as_deref())
+        (self.known.online, self.known.error.as_deref())
     }
 
     /// When something is to be done without an event.
@@ -218,9 +115,9 @@ impl State {
         if self.closing {
             return out.push(Command::Reply(ticket, Answer::Closing));
         }
-        if let Some(fault) = self.hold(now) {
+        if let Some(fault) = self.known.hold(now) {
             let answer = match ask {
-                Ask::Status => Answer::Status(self.status(now)),
+                Ask::Status => Answer::Status(self.known.status(now, self.driven())),
                 _ => Answer::Failed(fault),
             };
             return out.push(Command::Reply(ticket, answer));
@@ -248,7 +145,7 @@ impl State {
             }
             Ask::Status => {
                 let asks = self.running.as_ref().is_some_and(|running| running.task == Task::About);
-                if self.about.is_none() && !asks {
+                if self.known.about.is_none() && !asks {
                     self.enqueue(Task::About, None);
                 }
                 self.ask_else(Task::Read, ticket, out);
@@ -286,11 +183,11 @@ impl State {
     }
 
     fn look(&mut self, now: u64) {
-        let quiet = |ms: u64| self.spoke.is_none_or(|at| now >= at.saturating_add(ms));
-        if self.closing || self.hold(now).is_some() || self.running.is_some() {
+        let quiet = |ms: u64| self.known.quiet(now, ms);
+        if self.closing || self.known.hold(now).is_some() || self.running.is_some() {
             return;
         }
-        if (self.about.is_none() || !self.online) && quiet(LOOK) {
+        if (self.known.about.is_none() || !self.known.online) && quiet(LOOK) {
             self.enqueue(Task::About, None);
         } else if quiet(FRESH) {
             self.enqueue(Task::Read, None);
@@ -311,36 +208,14 @@ impl State {
 
     fn done(&mut self, now: u64, result: Result<Done, Fault>, out: &mut Vec<Command>) {
         let Some(Running { task, axis, until, tickets }) = self.running.take() else { return };
-        self.spoke = Some(now);
-        match &result {
-            Err(Fault::Silent(reason)) => (self.online, self.error) = (false, Some(reason.clone())),
-            Err(Fault::Refused { reason, locked }) => {
-                let hold = locked.map_or(HOLD, |locked| millis(locked).saturating_add(SLACK));
-                self.held = Some((reason.clone(), now.saturating_add(hold)));
-                (self.online, self.error) = (false, Some(reason.clone()));
-            }
-            Err(fault) => {
-                self.online = true;
-                self.error = (task == Task::About).then(|| fault.reason().to_owned());
-            }
-            Ok(_) => (self.online, self.error) = (true, None),
-        }
+        self.known.heard(now, &task, &result);
         if let Some(axis) = axis {
             self.axes[axis].moved(now, &task, &result, self.closing);
         }
-        if matches!((&task, &result), (Task::Go(_), Ok(_))) {
-            self.went = Some(now);
-        }
         let answer = match result {
-            Ok(Done::About(about)) => {
-                self.about = Some(about);
-                Answer::Done
-            }
-            Ok(Done::Reading(reading)) => {
-                self.read(now, reading);
-                Answer::Status(self.status(now))
-            }
-            Err(_) if task == Task::Read => Answer::Status(self.status(now)),
+            Ok(Done::About(_)) => Answer::Done,
+            Ok(Done::Reading(_)) => Answer::Status(self.known.status(now, self.driven())),
+            Err(_) if task == Task::Read => Answer::Status(self.known.status(now, self.driven())),
             Ok(Done::Presets(presets)) => Answer::Presets(presets),
             Ok(Done::Saved(id)) => Answer::Saved(id),
             Ok(Done::Nothing) => match &task {
@@ -364,6 +239,7 @@ impl State {
 
     /// Answers all who wait; stops are sent all the same.
     fn turn_away(&mut self, answer: &Answer, out: &mut Vec<Command>) {
+        let driven = self.driven();
         let mut tell = |ticket: Ticket, answer: Answer| out.push(Command::Reply(ticket, answer));
         for axis in &mut self.axes {
             axis.wish = None;
@@ -372,7 +248,7 @@ impl State {
         for (task, tickets) in std::mem::take(&mut self.queue) {
             let answer = match (&task, answer) {
                 // The status says itself what is wrong.
-                (Task::Read, Answer::Failed(_)) => Answer::Status(self.status_without_reading()),
+                (Task::Read, Answer::Failed(_)) => Answer::Status(self.known.status_without_reading(driven)),
                 _ => answer.clone(),
             };
             tickets.into_iter().for_each(|ticket| tell(ticket, answer.clone()));
@@ -418,46 +294,9 @@ impl State {
         self.running = Some(Running { task, axis, until, tickets });
     }
 
-    fn read(&mut self, now: u64, reading: Reading) {
-        let place = |r: &Reading| (r.position, r.normalized);
-        self.changed =
-            self.reading.as_ref().is_some_and(|(at, old)| now - at <= COMPARED && place(old) != place(&reading));
-        self.reading = Some((now, reading));
-    }
-
-    /// The refusal, as long as the camera is to be left in peace.
-    fn hold(&self, now: u64) -> Option<Fault> {
-        let (reason, until) = self.held.as_ref().filter(|(_, until)| now < *until)?;
-        let minutes = (until - now).div_ceil(60_000);
-        let reason = format!(
-            "{reason}; not tried again for {minutes} min, so that the camera does not lock the account, unless the \
-             configuration changes"
-        );
-        Some(Fault::Refused { reason, locked: None })
-    }
-
-    fn status(&self, now: u64) -> Status {
-        let reading = self.reading.as_ref().filter(|_| self.online).map(|(_, r)| *r).unwrap_or_default();
-        let begins = self.went.is_some_and(|at| now < at.saturating_add(BEGINS));
-        let told = reading.moving.unwrap_or(self.changed);
-        Status {
-            position: reading.position,
-            normalized: reading.normalized,
-            moving: self.axes[index(Axis::Move)].moving || begins || (self.online && told),
-            error: self.hold(now).map(|fault| fault.reason().to_owned()).or_else(|| self.error.clone()),
-            ..self.status_without_reading()
-        }
-    }
-
-    fn status_without_reading(&self) -> Status {
-        Status {
-            online: self.online,
-            moving: self.axes[index(Axis::Move)].moving,
-            position: None,
-            normalized: None,
-            capabilities: self.about.as_ref().map_or(Capabilities::default(), |about| about.capabilities),
-            error: self.error.clone(),
-        }
+    /// Whether a speed of ours is on the camera.
+    fn driven(&self) -> bool {
+        self.axes[index(Axis::Move)].moving
     }
 
     fn waiting(&self) -> usize {
@@ -473,7 +312,7 @@ impl Running {
     }
 }
 
-fn millis(d: Duration) -> u64 {
+pub(super) fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::super::axis::REPEAT;
-use super::super::{Position, Velocity};
+use super::super::known::HOLD;
+use super::super::{Edit, Go, Position, Reading, Velocity};
 use super::*;
 
 const LASTS: u64 = 2_000;
