@@ -195,7 +195,9 @@ impl State {
     }
 
     fn close(&mut self, now: u64, out: &mut Vec<Command>) {
-        self.closing = true;
+        if std::mem::replace(&mut self.closing, true) {
+            return;
+        }
         self.turn_away(&Answer::Closing, out);
         for axis in &mut self.axes {
             if axis.moving {

@@ -276,6 +276,8 @@ fn the_end_stops_what_moves() {
     assert_eq!(s.step(3, Event::Ask(3, drive(1.0))), [reply(3, Answer::Closing)]);
     assert_eq!(s.step(5, ok()), [reply(1, Answer::Moving(2_000)), STOP]);
     assert_eq!(s.step(6, ok()), [STOP]);
+    // Once more, which is nothing new: the second stop is sent.
+    assert_eq!(s.step(6, Event::Close), []);
     assert_eq!(s.step(7, ok()), [Command::End]);
     // Also where the camera does not answer any more.
     let mut s = state();

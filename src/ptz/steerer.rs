@@ -168,6 +168,8 @@ impl Steerer {
         let mut exchange: Option<Boxed<'static, Lent>> = None;
         // The camera is looked at once without being asked, so that the list knows it.
         let mut event = Some(Event::Look);
+        // Nobody is left who could ask; the last stops are sent all the same.
+        let mut abandoned = false;
         loop {
             if let Some(event) = event.take() {
                 let commands = self.state.step(self.now(), event);
@@ -197,7 +199,10 @@ impl Steerer {
                     self.driver = Some(driver);
                     Some(Event::Done(result.map_err(|fault| fault.without(&self.password))))
                 }
-                request = rx.recv() => Some(self.request(request)),
+                request = rx.recv(), if !abandoned => {
+                    abandoned = request.is_none();
+                    Some(self.request(request))
+                }
                 () = tokio::time::sleep_until(due.into()) => Some(Event::Tick),
             };
         }

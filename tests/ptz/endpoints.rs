@@ -222,3 +222,31 @@ async fn focus_and_iris_are_driven_and_stopped() {
     desk.ok("POST", "/ptz/gate/stop", "").await;
     wait("the focus to stop", || camera.memory().focus == 0).await;
 }
+
+#[tokio::test]
+async fn the_focus_is_driven_over_onvif_too_and_the_iris_is_not() {
+    let camera = Onvif::start();
+    let desk = Desk::open(&paths(&[camera.entry("gate")]));
+    desk.ok("POST", "/ptz/gate/focus", r#"{"speed":-0.6,"timeout":60000}"#).await;
+    assert_eq!(camera.memory().focus, -0.6);
+    desk.ok("POST", "/ptz/gate/focus", r#"{"speed":0.5,"timeout":100}"#).await;
+    wait("the focus to stop by itself", || camera.memory().focus == 0.0).await;
+    let answer = desk.post("/ptz/gate/iris", r#"{"speed":0.5}"#).await;
+    assert_eq!(answer.status, 409, "{answer:?}");
+    assert!(answer.error().contains("iris"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_preset_is_not_renamed_where_that_would_move_it() {
+    // The first tells where it looks and not where its presets are, the second looks elsewhere.
+    let (vague, away) = (Onvif::start(), Hikvision::start());
+    let desk = Desk::open(&paths(&[vague.entry("vague"), away.entry("away")]));
+    for (path, id) in [("vague", "P001"), ("away", "1")] {
+        let before = desk.ok("GET", &format!("/ptz/{path}/presets"), "").await;
+        assert!(before["items"].as_array().unwrap().iter().any(|p| p["id"] == id), "{before}");
+        let answer = desk.ask("PATCH", &format!("/ptz/{path}/preset/{id}"), &[], r#"{"name":"x"}"#).await;
+        assert_eq!(answer.status, 409, "{answer:?}");
+        assert!(answer.error().contains("go to the preset first"), "{answer:?}");
+        assert_eq!(desk.ok("GET", &format!("/ptz/{path}/presets"), "").await, before);
+    }
+}
