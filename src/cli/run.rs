@@ -104,10 +104,11 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     let sessions = Sessions::new(engine, ice.clone(), registry.config_changes());
     let steerers = Steerers::start(&config);
     let inside = Arc::new(Inside { registry, sessions, muxers: Muxers::new(), steerers, ready: AtomicBool::new(true) });
+    // Before anybody can know that we run: what changes then is seen.
+    let mut watch = file.as_deref().map(config::watch);
     let mut server = http::serve(listeners, inside.clone())?;
     tokio::spawn(always_remux(inside.clone()));
     announce(&server);
-    let mut watch = file.as_deref().map(config::watch);
     loop {
         tokio::select! {
             _ = term.recv() => break,

@@ -108,6 +108,19 @@ async fn sigterm_stops_what_moves<C: Steered>(camera: C) {
 }
 
 #[tokio::test]
+async fn a_camera_that_hangs_does_not_keep_the_gateway_from_ending() {
+    let (hangs, moves) = (Hikvision::start(), Hikvision::start());
+    let mut desk = Desk::open(&paths(&[hangs.entry("hangs"), moves.entry("moves")]));
+    for name in ["hangs", "moves"] {
+        desk.ok("POST", &format!("/ptz/{name}/move"), r#"{"pan":0.3,"timeout":60000}"#).await;
+    }
+    hangs.server().misbehave(Fault::Never);
+    desk.gateway.sigterm();
+    desk.gateway.wait_exit(SOON);
+    assert!(!moves.moving() && moves.stops() >= 1, "the other one was not stopped");
+}
+
+#[tokio::test]
 async fn a_reload_touches_only_the_camera_that_changed() {
     let (a, b, c) = (Hikvision::start(), Hikvision::start(), Hikvision::start());
     let desk = Desk::open(&paths(&[a.entry("stays"), b.entry("changes"), c.entry("goes")]));
