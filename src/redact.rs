@@ -79,6 +79,17 @@ impl Secret {
         &self.0
     }
 
+    /// `text` with this secret masked wherever it stands in it, as it is or
+    /// percent-encoded: for what another machine says, that may repeat it. One of fewer
+    /// than four bytes stays, since it occurs in words, and where words have holes it shows.
+    pub fn hide(&self, text: &str) -> String {
+        if self.0.len() < 4 {
+            return text.to_owned();
+        }
+        let encoded = percent_encoding::utf8_percent_encode(&self.0, percent_encoding::NON_ALPHANUMERIC).to_string();
+        text.replace(&self.0, MASK).replace(&encoded, MASK)
+    }
+
     /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

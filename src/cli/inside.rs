@@ -12,6 +12,8 @@ use camgate::hls::playlist::Variant;
 use camgate::http::{Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Seen, Watch};
 use camgate::path::registry::Registry;
 use camgate::path::status::{PathStatus, StateName};
+use camgate::ptz::steerers::Steerers;
+use camgate::ptz::{Ask, Camera, Reply};
 use camgate::webrtc::ice;
 use camgate::webrtc::offer;
 use camgate::webrtc::session::{SessionMeta, Sessions};
@@ -21,6 +23,7 @@ pub struct Inside {
     pub registry: Registry,
     pub sessions: Sessions,
     pub muxers: Muxers,
+    pub steerers: Steerers,
     pub ready: AtomicBool,
 }
 
@@ -116,6 +119,14 @@ impl Gateway for Inside {
 
     fn delete<'a>(&'a self, path: &'a str, secret: &'a str) -> Boxed<'a, Result<()>> {
         Box::pin(self.sessions.delete(secret, path))
+    }
+
+    fn cameras(&self) -> Vec<Camera> {
+        self.steerers.cameras()
+    }
+
+    fn steer<'a>(&'a self, path: &'a str, ask: Ask) -> Boxed<'a, Result<Reply>> {
+        Box::pin(async move { self.steerers.ask(&self.config(), path, ask).await })
     }
 
     fn ice_links(&self, user: &str) -> Vec<String> {

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use camgate::config::{self, Config, Limits, LogLevel};
 use camgate::hls::muxers::Muxers;
 use camgate::path::registry::Registry;
+use camgate::ptz::steerers::Steerers;
 use camgate::webrtc::ice::Ice;
 use camgate::webrtc::session::Sessions;
 use camgate::webrtc::webrtcbin::WebrtcBin;
@@ -101,7 +102,8 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     ice.warm(&config);
     let registry = Registry::start(config.clone());
     let sessions = Sessions::new(engine, ice.clone(), registry.config_changes());
-    let inside = Arc::new(Inside { registry, sessions, muxers: Muxers::new(), ready: AtomicBool::new(true) });
+    let steerers = Steerers::start(&config);
+    let inside = Arc::new(Inside { registry, sessions, muxers: Muxers::new(), steerers, ready: AtomicBool::new(true) });
     // Before anybody can know that we run: what changes then is seen.
     let mut watch = file.as_deref().map(config::watch);
     let mut listeners = bound.serve(&inside)?;
@@ -128,6 +130,8 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     tracing::info!("shutting down");
     inside.ready.store(false, Ordering::Relaxed);
     let ending = async {
+        // First of all: what moves is to stand still.
+        inside.steerers.shutdown().await;
         // A viewer's pipeline that is frozen must not keep the cameras from their TEARDOWN.
         let _ = tokio::time::timeout(Duration::from_secs(2), inside.sessions.shutdown()).await;
         inside.registry.shutdown().await;
@@ -180,6 +184,7 @@ async fn reload(
         return None;
     }
     let diff = inside.registry.apply(config.clone()).await;
+    inside.steerers.apply(&config);
     if diff.globals.contains(&"logLevel") {
         let _ = levels.reload(filter(config.log_level));
     }

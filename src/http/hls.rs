@@ -31,7 +31,7 @@ pub fn is_for(route: &Route) -> bool {
     match route {
         Route::Hls { .. } | Route::Player(_) | Route::Asset(_) | Route::Snapshot(_) => true,
         Route::Health | Route::Ready | Route::Bad(_) => true,
-        Route::Wall | Route::Whep(_) | Route::Reserved(_) => false,
+        Route::Wall | Route::Whep(_) | Route::Ptz(_) | Route::Reserved(_) => false,
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `route` | what a URL means (pure) |
+//! | `route`, `route_ptz` | what a URL means (pure) |
 //! | `client` | who the peer is, behind trusted proxies (pure) |
 //! | `credentials`, `password`, `auth` | who sent a request and what they may do |
 //! | `limits` | requests per address, sizes, times |
@@ -11,6 +11,7 @@
 //! | `whep`, `cors` | the WHEP resources |
 //! | `hls` | playlists and what they name |
 //! | `snapshot` | the last picture of a path |
+//! | `ptz`, `ptz_body`, `origin` | cameras that are steered, and by whose pages |
 //! | `page`, `assets` | wall, player, embedded files |
 //! | `reply` | the shape of errors |
 //! | `server` | listeners, workers, dispatch |
@@ -24,10 +25,14 @@ mod credentials;
 mod gateway;
 mod hls;
 mod limits;
+mod origin;
 mod page;
 mod password;
+mod ptz;
+mod ptz_body;
 mod reply;
 mod route;
+mod route_ptz;
 mod server;
 mod snapshot;
 mod whep;

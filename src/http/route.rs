@@ -10,10 +10,11 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::route_ptz::{self, Ptz};
 use crate::config::{is_hls_name, valid_path_name};
 
 /// First segments that belong to routes of later versions.
-const RESERVED_FIRST: [&str; 5] = ["v3", "ptz", "whip", "metrics", "openapi.json"];
+const RESERVED_FIRST: [&str; 4] = ["v3", "whip", "metrics", "openapi.json"];
 /// Last segments that belong to routes of later versions.
 const RESERVED_LAST: [&str; 3] = ["whip", "inside", "publish"];
 /// What is escaped in a Location: all but RFC 3986's unreserved characters.
@@ -39,6 +40,8 @@ pub enum Route {
         /// What is asked for; none for `index.m3u8`.
         name: Option<String>,
     },
+    /// `/ptz/…`.
+    Ptz(Ptz),
     /// `/healthz`.
     Health,
     /// `/readyz`.
@@ -151,6 +154,7 @@ pub fn route(raw: &str) -> Route {
         ["whep", rest @ ..] => {
             return Route::Whep(Whep { form: Form::Prefix, rest: rest.join("/"), secret: None });
         }
+        ["ptz", rest @ ..] => return route_ptz::route(rest),
         [first, ..] if RESERVED_FIRST.contains(first) => {
             return Route::Reserved(format!("/{first} is reserved and does not exist yet"));
         }
@@ -242,7 +246,11 @@ mod tests {
         for raw in [
             "/v3/paths/list",
             "/v3",
-            "/ptz/cameras",
+            "/ptz",
+            "/ptz/",
+            "/ptz/gate",
+            "/ptz/gate/jump",
+            "/ptz/gate/patrol/1",
             "/whip/gate",
             "/metrics",
             "/openapi.json",

@@ -142,3 +142,14 @@ proptest! {
         prop_assert!(!out.contains(&marked), "{out}");
     }
 }
+
+#[test]
+fn a_known_secret_is_masked_wherever_it_stands() {
+    let secret = Secret::from("p@ss%:/w?#x");
+    assert_eq!(secret.hide("bad p@ss%:/w?#x!"), "bad <redacted>!");
+    assert_eq!(secret.hide("bad p%40ss%25%3A%2Fw%3F%23x!"), "bad <redacted>!");
+    assert_eq!(secret.hide("nothing"), "nothing");
+    for short in ["", "a", "abc"] {
+        assert_eq!(Secret::from(short).hide("an abc"), "an abc", "{short}");
+    }
+}

@@ -1,0 +1,222 @@
+//! A conversation with an ONVIF camera: its clock, where its services are, which profile
+//! is steered. Learnt once, and again when the camera does not know a profile any more.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+
+use super::client::Client;
+use super::onvif_learn::Learnt;
+use super::onvif_xml::Clock;
+use super::soap::{self, Opened, SoapFault};
+use super::{Fault, Outcome};
+use crate::config::PtzTarget;
+
+/// Where every ONVIF camera has its device service.
+pub const DEVICE: &str = "/onvif/device_service";
+/// A clock that was looked at so recently is right.
+const CLOCK: Duration = Duration::from_secs(30);
+
+/// A refusal, before it is known what it means for a call.
+#[derive(Debug)]
+pub enum No {
+    /// Not in SOAP.
+    Fault(Fault),
+    /// In SOAP.
+    Soap(SoapFault),
+}
+
+impl No {
+    /// Whether the camera names this code.
+    pub fn is(&self, code: &str) -> bool {
+        matches!(self, No::Soap(fault) if fault.is(code))
+    }
+}
+
+impl From<Fault> for No {
+    fn from(fault: Fault) -> No {
+        No::Fault(fault)
+    }
+}
+
+impl From<No> for Fault {
+    fn from(no: No) -> Fault {
+        match no {
+            No::Fault(fault) => fault,
+            No::Soap(fault) => Fault::Rejected(format!("the camera refuses: {}", fault.words())),
+        }
+    }
+}
+
+/// The conversation.
+pub struct Session {
+    client: Client,
+    pub(super) target: PtzTarget,
+    /// The camera's clock less ours, in seconds, and when that was so.
+    clock: Option<(i64, Instant)>,
+    /// The password was right once.
+    proven: bool,
+    pub(super) learnt: Option<Learnt>,
+}
+
+impl Session {
+    /// For a camera; nothing is sent yet.
+    pub fn new(target: &PtzTarget) -> Outcome<Session> {
+        Ok(Session { client: Client::new(target)?, target: target.clone(), clock: None, proven: false, learnt: None })
+    }
+
+    pub(super) fn device(&self) -> String {
+        if self.target.path.is_empty() { DEVICE.to_owned() } else { self.target.path.clone() }
+    }
+
+    /// One exchange with the service at `path`; `body` is an element `prefix:Name`.
+    pub async fn call<T: DeserializeOwned>(&mut self, path: &str, body: &str) -> Result<T, No> {
+        if self.clock.is_none() && !self.target.user.is_empty() {
+            self.read_clock().await?;
+        }
+        let name = name_of(body);
+        match self.once(path, name, body).await {
+            Err(no) if no.is("NotAuthorized") => {
+                // A password that was right: perhaps the camera's clock was set.
+                let old = self.clock.is_none_or(|(_, at)| at.elapsed() > CLOCK);
+                if self.proven && old {
+                    self.proven = false;
+                    self.read_clock().await?;
+                    return self.once(path, name, body).await.map_err(refused);
+                }
+                Err(refused(no))
+            }
+            Err(no) => {
+                if no.is("NoProfile") {
+                    self.learnt = None;
+                }
+                Err(no)
+            }
+            done => {
+                self.proven = true;
+                done
+            }
+        }
+    }
+
+    async fn once<T: DeserializeOwned>(&mut self, path: &str, name: &str, body: &str) -> Result<T, No> {
+        let user = self.target.user.as_str();
+        let now = self.now();
+        let login = (!user.is_empty()).then_some((user, &self.target.password, now));
+        let message = soap::envelope(body, login);
+        let answer = self.client.send(Method::POST, path, &media_type(body), message).await?;
+        match soap::open(&answer.text, &format!("{name}Response")) {
+            Ok(Opened::Response(response)) => Ok(response),
+            Ok(Opened::Fault(fault)) => Err(No::Soap(fault)),
+            Err(why) if (200..300).contains(&answer.status) => {
+                Err(Fault::Rejected(format!("the camera's answer to {name} cannot be read: {why}")).into())
+            }
+            Err(_) => Err(Fault::Rejected(format!("the camera refuses {name}: HTTP {}", answer.status)).into()),
+        }
+    }
+
+    fn now(&self) -> SystemTime {
+        let (offset, now) = (self.clock.map_or(0, |(offset, _)| offset), SystemTime::now());
+        let by = Duration::from_secs(offset.unsigned_abs());
+        if offset < 0 { now.checked_sub(by) } else { now.checked_add(by) }.unwrap_or(now)
+    }
+
+    /// The camera tells its clock to everybody.
+    async fn read_clock(&mut self) -> Outcome<()> {
+        let message = soap::envelope(CLOCK_CALL, None);
+        let device = self.device();
+        let answer = self.client.peek(Method::POST, &device, &media_type(CLOCK_CALL), message).await?;
+        // One that tells no clock is taken to have ours.
+        let offset = clock_of(&answer.text).map_or(0, |camera| seconds_between(SystemTime::now(), camera));
+        self.clock = Some((offset, Instant::now()));
+        Ok(())
+    }
+}
+
+/// Asks a camera for its clock; everybody may.
+pub const CLOCK_CALL: &str = "<tds:GetSystemDateAndTime/>";
+
+/// The media type of a call, with its action (SOAP 1.2 §6.5.3).
+pub fn media_type(body: &str) -> String {
+    let ns = match body.get(1..5) {
+        Some("tds:") => "ver10/device",
+        Some("trt:") => "ver10/media",
+        Some("tr2:") => "ver20/media",
+        Some("timg") => "ver20/imaging",
+        _ => "ver20/ptz",
+    };
+    format!("application/soap+xml; charset=utf-8; action=\"http://www.onvif.org/{ns}/wsdl/{}\"", name_of(body))
+}
+
+/// `GetPresets` of `<tptz:GetPresets>…`.
+fn name_of(body: &str) -> &str {
+    let name = body.split_once(':').map_or("", |(_, rest)| rest);
+    &name[..name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len())]
+}
+
+/// The clock in an answer to [`CLOCK_CALL`]; whether it is one tells ONVIF cameras from others.
+pub fn clock_of(text: &str) -> Option<SystemTime> {
+    let Ok(Opened::Response(clock)) = soap::open::<Clock>(text, "GetSystemDateAndTimeResponse") else { return None };
+    let utc = clock.system.utc?;
+    let part = |value: Option<f64>, max: f64| value.filter(|v| (0.0..=max).contains(v)).map(|v| v as u32);
+    let (date, time) = (utc.date, utc.time);
+    let text = format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+        part(date.year, 9999.0)?,
+        part(date.month, 12.0)?,
+        part(date.day, 31.0)?,
+        part(time.hour, 23.0)?,
+        part(time.minute, 59.0)?,
+        part(time.second, 59.0)?
+    );
+    humantime::parse_rfc3339(&text).ok()
+}
+
+fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
+    let whole = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
+    match to.duration_since(from) {
+        Ok(ahead) => whole(ahead),
+        Err(behind) => -whole(behind.duration()),
+    }
+}
+
+fn refused(no: No) -> No {
+    match no {
+        No::Soap(fault) if fault.is("NotAuthorized") => {
+            let reason = format!("the camera refused the user name or the password: {}", fault.words());
+            No::Fault(Fault::Refused { reason, locked: None })
+        }
+        no => no,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_have_names_and_actions() {
+        assert_eq!(name_of("<tptz:GetPresets><a/>"), "GetPresets");
+        assert_eq!(name_of("<tds:GetSystemDateAndTime/>"), "GetSystemDateAndTime");
+        let kind = media_type("<timg:Move>");
+        assert!(kind.ends_with("action=\"http://www.onvif.org/ver20/imaging/wsdl/Move\""), "{kind}");
+    }
+
+    #[test]
+    fn the_cameras_clock() {
+        let text = soap::envelope(
+            "<tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime><tt:DateTimeType>NTP</tt:DateTimeType>\
+             <tt:UTCDateTime><tt:Time><tt:Hour>7</tt:Hour><tt:Minute>50</tt:Minute><tt:Second>45</tt:Second></tt:Time>\
+             <tt:Date><tt:Year>2010</tt:Year><tt:Month>9</tt:Month><tt:Day>16</tt:Day></tt:Date></tt:UTCDateTime>\
+             </tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>",
+            None,
+        );
+        let clock = clock_of(&text).unwrap();
+        assert_eq!(humantime::format_rfc3339_seconds(clock).to_string(), "2010-09-16T07:50:45Z");
+        assert_eq!(seconds_between(clock, clock + Duration::from_secs(7)), 7);
+        assert_eq!(seconds_between(clock, clock - Duration::from_secs(7)), -7);
+        assert_eq!(clock_of(&text.replace("<tt:Month>9", "<tt:Month>99")), None);
+        assert_eq!(clock_of(""), None);
+    }
+}
