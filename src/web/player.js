@@ -252,20 +252,18 @@ byId('stage').addEventListener('dblclick', (e) => { if (e.target === video || e.
 
 let ptz = null;
 let fetching = false;
-async function followPtz(has) {
-  if (!has) {
+async function followPtz(status) {
+  if (!status || !(status.ptz || status.ptzRefused)) {
     if (ptz) ptz.dispose();
     ptz = null;
   } else if (ptz) {
-    ptz.follow();
+    ptz.follow(status);
   } else if (options.controls && !fetching) {
     fetching = true;
     // Where it cannot be fetched, the next poll tries again.
     const module = await import('./ptz.js').catch(() => null);
     fetching = false;
-    if (module && feed.status && feed.status.ptz) {
-      ptz = new module.Ptz({ name, stage: byId('stage'), video, button: byId('ptz'), keys, open: !framed });
-    }
+    if (module) ptz = new module.Ptz({ name, stage: byId('stage'), video, button: byId('ptz'), keys, open: !framed, status });
   }
 }
 
@@ -275,14 +273,14 @@ const poller = new Poller(urlOfPath(name), access.headers, (status) => {
   notice.server(null);
   feed.setStatus(status);
   feed.setServer(true);
-  followPtz(Boolean(status.ptz));
+  followPtz(status);
 }, (failure) => {
   notice.server(failure.status === 0 && failure.failures < 2 ? null : failure);
   if (failure.status === 0) feed.setServer(false);
   // Unknown to the server or not for us: then there is no state to go by any more.
   else {
     feed.setStatus(null);
-    if (failure.status === 404) followPtz(false);
+    if (failure.status === 404) followPtz(null);
   }
 });
 

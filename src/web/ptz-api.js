@@ -7,7 +7,7 @@ import { credentials, urlOfPath } from './util.js';
 const access = credentials();
 const PATIENCE_MS = 6000; // the server gives a camera 3 s, and says so itself
 
-async function call(method, url, { body, quiet = false, keepalive = false, abort = new AbortController() } = {}) {
+async function call(method, url, { body, keepalive = false, abort = new AbortController() } = {}) {
   let late = false;
   const timer = setTimeout(() => { late = true; abort.abort(); }, PATIENCE_MS);
   try {
@@ -18,8 +18,6 @@ async function call(method, url, { body, quiet = false, keepalive = false, abort
       cache: 'no-store',
       priority: 'high',
       keepalive,
-      // Without what the browser knows, it does not ask a person for a password either.
-      credentials: quiet ? 'omit' : 'same-origin',
       signal: abort.signal,
     });
     const answer = await res.json().catch(() => null);
@@ -47,17 +45,24 @@ export class PtzApi {
     this.url = `/ptz${urlOfPath(name)}`;
   }
 
-  /** The cameras that may be steered; `quiet`: without a dialog for a password. */
-  cameras(quiet) { return call('GET', '/ptz/cameras', { quiet }); }
+  /** The cameras that may be steered. A 401 makes the browser ask for a password. */
+  cameras() { return call('GET', '/ptz/cameras'); }
   move(velocity, abort) { return call('POST', `${this.url}/move`, { body: velocity, abort }); }
   /** Gets through although the page goes away. */
   stop() { return call('POST', `${this.url}/stop`, { keepalive: true }); }
   status() { return call('GET', `${this.url}/status`); }
   home() { return call('POST', `${this.url}/home`); }
+  /** To a piece of the picture, {x, y, width, height} from 0 to 1 from the upper left. */
+  box(box) { return call('POST', `${this.url}/boxzoom`, { body: box }); }
+  /** The middle of the picture to a point of it, {x, y} likewise. */
+  center(point) { return call('POST', `${this.url}/center`, { body: point }); }
   presets() { return call('GET', `${this.url}/presets`); }
   goTo(id) { return call('POST', this.#preset(id)); }
-  /** Saves where the camera looks now. */
+  /** Saves where the camera looks now; the answer's body has the new `id`. */
+  saveNew(name) { return call('POST', `${this.url}/presets`, { body: { name } }); }
+  /** Likewise, over an old one. */
   save(id, name) { return call('PUT', this.#preset(id), { body: { name } }); }
+  rename(id, name) { return call('PATCH', this.#preset(id), { body: { name } }); }
   remove(id) { return call('DELETE', this.#preset(id)); }
 
   #preset(id) { return `${this.url}/preset/${encodeURIComponent(id)}`; }

@@ -8,6 +8,7 @@ import { Pad } from './ptz-pad.js';
 import { Presets } from './ptz-presets.js';
 import { Steer } from './ptz-steer.js';
 import { fromHeld } from './ptz-vector.js';
+import { sentence } from './failure.js';
 import { h, icon, nameControl, say, setText, store } from './util.js';
 
 const LOOK_MOVING_MS = 1000; // how often the position is asked for
@@ -28,9 +29,9 @@ function style() {
 }
 
 export class Ptz {
-  /** unknown · open · signIn · forbidden · none (no PTZ after all) · failed */
+  /** unknown · open · signIn · forbidden · failed */
   #access = 'unknown';
-  #camera = null; // its entry in /ptz/cameras
+  #camera = null; // its entry in /ptz/cameras; what its status says is put in
   #keys = new Set(); // directions held on the keyboard
   #asking = false;
   #askedAt = -Infinity;
@@ -47,8 +48,9 @@ export class Ptz {
    * @param {HTMLButtonElement} options.button shows and hides it
    * @param {object[]} options.keys the page's table of keys
    * @param {boolean} options.open whether it is open for one who never chose
+   * @param {object} options.status the path's PathStatus
    */
-  constructor({ name, stage, video, button, keys, open }) {
+  constructor({ name, stage, video, button, keys, open, status }) {
     Object.assign(this, { stage, video, button, table: keys });
     this.styled = style();
     this.api = new PtzApi(name);
@@ -63,8 +65,7 @@ export class Ptz {
     for (const event of ['pointerup', 'change']) document.addEventListener(event, (e) => this.#giveBack(e), { signal });
     this.#listen();
     this.#addKeys();
-    // Who only watches is not asked for a password; who steered here before is.
-    this.#ask(this.chosen !== true);
+    this.follow(status);
   }
 
   // --- what there is ---
@@ -112,7 +113,6 @@ export class Ptz {
     steer.addEventListener('answer', ({ detail }) => {
       if (detail.ok) return this.#setTrouble('');
       this.#setTrouble(detail.status === 0 ? `${detail.error} ${ALONE}` : detail.error);
-      if (detail.status === 401 || detail.status === 403) this.#ask(true);
     }, { signal });
     steer.addEventListener('late', ({ detail }) => { if (detail) this.#setTrouble(`No answer yet. ${ALONE}`); }, { signal });
     steer.addEventListener('hands', () => {
@@ -154,29 +154,40 @@ export class Ptz {
 
   // --- what the server says of it ---
 
-  /** @param {boolean} quiet without a dialog for a password */
-  async #ask(quiet) {
+  async #ask() {
     if (this.#asking) return;
     this.#asking = true;
     this.#askedAt = performance.now();
-    const [answer] = await Promise.all([this.api.cameras(quiet), this.styled]);
+    const [answer] = await Promise.all([this.api.cameras(), this.styled]);
     this.#asking = false;
     if (this.#gone.signal.aborted) return;
     const items = (answer.ok && answer.body && answer.body.items) || [];
-    this.#camera = items.find((item) => item.name === this.api.name) || null;
-    this.error = answer.error;
-    if (answer.ok) this.#access = this.#camera ? 'open' : 'none';
-    else this.#access = { 401: 'signIn', 403: 'forbidden', 404: 'none' }[answer.status] || 'failed';
-    if (this.#access !== 'open') this.steer.release();
-    if (this.#camera && this.#camera.error) this.#setTrouble(this.#camera.error);
-    this.#draw();
+    const camera = items.find((item) => item.name === this.api.name) || null;
+    if (camera) this.#camera = camera;
+    if (answer.ok) this.#enter(camera ? 'open' : 'failed', 'The server does not list this camera.');
+    else this.#enter({ 401: 'signIn', 403: 'forbidden' }[answer.status] || 'failed', answer.error);
+    if (camera) this.#setTrouble(camera.error ? sentence(camera.error) : '');
     this.#look();
   }
 
-  /** The path's status came: what failed for want of a server or a camera is asked for again. */
-  follow() {
-    const again = this.#access === 'failed' || (this.#camera && !this.#camera.online);
-    if (again && !document.hidden && performance.now() - this.#askedAt > ASK_AGAIN_MS) this.#ask(true);
+  #enter(access, error) {
+    this.#access = access;
+    this.error = error;
+    if (access !== 'open') this.steer.release();
+    this.#draw();
+  }
+
+  /**
+   * The path's status: whether this person may steer (`ptz`), or why not (`ptzRefused`). What
+   * failed for want of a server or a camera is asked for again.
+   */
+  follow({ ptz, ptzRefused }) {
+    if (!ptz) {
+      if (this.#access === 'unknown' || this.#access === 'open') this.styled.then(() => this.#enter('forbidden', sentence(ptzRefused)));
+      return;
+    }
+    const well = this.#access === 'open' && this.#camera.online;
+    if (!well && !document.hidden && performance.now() - this.#askedAt > ASK_AGAIN_MS) this.#ask();
   }
 
   // --- what is shown ---
@@ -189,8 +200,8 @@ export class Ptz {
     if (!open) {
       this.steer.release();
       this.#setAim(false);
-    } else if (this.#access !== 'open' && this.#access !== 'none') {
-      this.#ask(false);
+    } else if (this.#access !== 'open') {
+      this.#ask();
     }
     this.#draw();
     this.#look();
@@ -199,10 +210,9 @@ export class Ptz {
   #draw() {
     const can = (this.#camera && this.#camera.capabilities) || {};
     const open = this.#access === 'open';
-    // One who only watches is not told of it unless he asks.
+    // Who only watches is told why not when he asks.
     const shown = this.wanted && (open || (this.chosen === true && this.#access !== 'unknown'));
     this.panel.hidden = !shown;
-    this.button.hidden = this.#access === 'none';
     this.button.setAttribute('aria-pressed', String(shown));
     nameControl(this.button, 'Camera control', 'c');
     this.steer.can = { pan: Boolean(can.pan), tilt: Boolean(can.tilt), zoom: Boolean(can.zoom) };
@@ -219,18 +229,17 @@ export class Ptz {
 
   /** In place of the pad: why there is none. */
   #explain() {
-    const [title, text, line] = {
-      signIn: ['Sign in to steer', this.error],
-      forbidden: ['Not allowed to steer', this.error, '- action: ptz'],
-      failed: ['No word from the server', this.error],
+    const [title, line] = {
+      signIn: ['Sign in to steer'],
+      forbidden: ['Not allowed to steer', '- action: ptz'],
+      failed: ['Cannot steer now'],
     }[this.#access] || [];
     this.why.hidden = !title;
-    const key = `${title} ${text}`;
+    const key = `${title} ${this.error}`;
     if (this.why.dataset.key === key) return;
     this.why.dataset.key = key;
     this.why.replaceChildren(...(title ? [
-      h('h3', {}, title), h('p', {}, text),
-      ...(line ? [h('p', {}, 'In camgate.yml, under authInternalUsers, the permissions of whoever may steer get this line:'), h('pre', {}, h('code', {}, line))] : []),
+      h('h3', {}, title), h('p', {}, this.error), ...(line ? [h('pre', {}, h('code', {}, line))] : []),
     ] : []));
   }
 
@@ -238,8 +247,7 @@ export class Ptz {
     if (on && !this.video.videoWidth) return this.#say('There is no picture to aim at yet.');
     this.aim.on = on;
     this.aimTool.setAttribute('aria-pressed', String(on));
-    if (on) this.#say('Click to centre, drag a box to zoom in. Esc ends it.', 60000);
-    else this.#say('');
+    this.#say(on ? `Click to centre${this.#camera.capabilities.boxZoom ? ', drag a box to zoom in' : ''}. Esc ends it.` : '', 60000);
   }
 
   #showPresets(open) {
@@ -287,14 +295,25 @@ export class Ptz {
 
   async #look() {
     clearTimeout(this.#lookTimer);
-    if (this.#access !== 'open' || this.panel.hidden || document.hidden || this.#looking) return;
+    const known = this.#camera && Object.values(this.#camera.capabilities).some(Boolean);
+    if (this.#access !== 'open' || (this.panel.hidden && known) || document.hidden || this.#looking) return;
     this.#looking = true;
     const { ok, body } = await this.api.status();
     this.#looking = false;
     if (this.#gone.signal.aborted) return;
     setText(this.where, ok && body ? whereText(body.position) : '');
+    if (ok && body) this.#learn(body);
     const moving = this.steer.moving || (ok && body && body.moving);
     this.#lookTimer = setTimeout(() => this.#look(), moving ? LOOK_MOVING_MS : LOOK_IDLE_MS);
+  }
+
+  /** A camera tells what it can do when it first answers. */
+  #learn({ online, error, capabilities }) {
+    const old = this.#camera;
+    const known = capabilities && Object.values(capabilities).some(Boolean);
+    this.#camera = { ...old, online, error, capabilities: known ? capabilities : old.capabilities };
+    if (!this.steer.moving) this.#setTrouble(error ? sentence(error) : '');
+    if (known && JSON.stringify(capabilities) !== JSON.stringify(old.capabilities)) this.#draw();
   }
 
   /** The path has no PTZ any more. */
