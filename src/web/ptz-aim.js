@@ -1,6 +1,6 @@
 // Aiming at the picture itself: a drag draws the box to zoom in on, a click centres.
 
-import { boxOf, inside, isClick, pictureRect, toPicture } from './ptz-geometry.js';
+import { boxOf, inside, isClick, pictureRect, placing, toPicture } from './ptz-geometry.js';
 import { h } from './util.js';
 
 const DOUBLE_MS = 400; // the second half of a double click is not another place
@@ -20,7 +20,7 @@ export class Aim {
     Object.assign(this, { video, onBox, onPoint });
     this.frame = h('div', { class: 'aim-box' });
     this.frame.hidden = true;
-    this.el = h('div', { class: 'aim', 'aria-hidden': 'true' }, this.frame);
+    this.el = h('div', { class: 'aim on-video', 'aria-hidden': 'true' }, this.frame);
     this.el.hidden = true;
     const { el } = this;
     el.addEventListener('pointerdown', (e) => this.#down(e));
@@ -43,7 +43,10 @@ export class Aim {
     return drawing;
   }
 
-  #rect() { return pictureRect(this.video.getBoundingClientRect(), this.video.videoWidth, this.video.videoHeight); }
+  #rect() {
+    const { video } = this;
+    return pictureRect(video.getBoundingClientRect(), video.videoWidth, video.videoHeight, placing(getComputedStyle(video).objectPosition));
+  }
 
   #down(e) {
     const rect = this.#rect();

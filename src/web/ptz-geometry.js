@@ -6,15 +6,22 @@ export const CLICK_PX = 8;
 /** A box thinner than that (of the picture) is a slip of the hand. */
 const MIN_SIDE = 0.01;
 
+/** CSS `object-position` in per cent, as getComputedStyle gives it → {x, y} from 0 to 1. */
+export function placing(text) {
+  const [x, y] = String(text).split(' ').map((part) => (part.endsWith('%') ? parseFloat(part) / 100 : NaN));
+  return { x: Number.isFinite(x) ? x : 0.5, y: Number.isFinite(y) ? y : 0.5 };
+}
+
 /**
  * Where the picture lies in its element (object-fit: contain), or null without a picture.
  * @param {{left, top, width, height}} box the element  @param {number} width @param {number} height of the video
+ * @param {{x: number, y: number}} at which part of the spare room is before it
  */
-export function pictureRect(box, width, height) {
+export function pictureRect(box, width, height, at = { x: 0.5, y: 0.5 }) {
   if (!(width > 0 && height > 0 && box.width > 0 && box.height > 0)) return null;
   const scale = Math.min(box.width / width, box.height / height);
   const [wide, high] = [width * scale, height * scale];
-  return { left: box.left + (box.width - wide) / 2, top: box.top + (box.height - high) / 2, width: wide, height: high };
+  return { left: box.left + (box.width - wide) * at.x, top: box.top + (box.height - high) * at.y, width: wide, height: high };
 }
 
 /** A point of the screen in the picture; outside of it below 0 or above 1. */

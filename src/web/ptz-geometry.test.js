@@ -1,14 +1,21 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { boxOf, inside, isClick, pictureRect, thumbSize, toPicture } from './ptz-geometry.js';
+import { boxOf, inside, isClick, pictureRect, placing, thumbSize, toPicture } from './ptz-geometry.js';
 
 test('bars above and below, bars beside, no bars', () => {
   const box = { left: 10, top: 20, width: 800, height: 800 };
   assert.deepEqual(pictureRect(box, 1600, 900), { left: 10, top: 195, width: 800, height: 450 });
   assert.deepEqual(pictureRect(box, 900, 1600), { left: 185, top: 20, width: 450, height: 800 });
   assert.deepEqual(pictureRect({ ...box, height: 450 }, 1280, 720), { ...box, height: 450 });
+  assert.deepEqual(pictureRect(box, 1600, 900, { x: 0.5, y: 0 }), { left: 10, top: 20, width: 800, height: 450 });
   assert.equal(pictureRect(box, 0, 0), null, 'no picture yet');
   assert.equal(pictureRect({ ...box, width: 0 }, 16, 9), null, 'no element to see');
+});
+
+test('object-position', () => {
+  assert.deepEqual(placing('50% 0%'), { x: 0.5, y: 0 });
+  assert.deepEqual(placing('50% 50%'), { x: 0.5, y: 0.5 });
+  for (const other of ['', '10px 0%x', undefined]) assert.equal(placing(other).x, 0.5);
 });
 
 test('places in the picture', () => {

@@ -1,7 +1,7 @@
 // The hands-on part: round pad, zoom rocker, speed. Press and hold, by mouse, finger, pen, by
 // Space or Enter on a direction, or by a screen reader's click, which is a short nudge.
 
-import { REST, fromHeld, fromPad, fromRocker, resting } from './ptz-vector.js';
+import { REST, fromHeld, fromPad, fromRocker, reach } from './ptz-vector.js';
 import { h, icon, setText, store } from './util.js';
 
 const NUDGE_MS = 300;
@@ -113,14 +113,14 @@ export class Pad {
     const { velocity } = this.steer;
     const on = (el, is) => el.classList.toggle('on', is);
     on(this.disc, velocity.pan !== 0 || velocity.tilt !== 0);
-    this.knob.style.setProperty('--x', velocity.pan.toFixed(3));
-    this.knob.style.setProperty('--y', (-velocity.tilt).toFixed(3));
+    const { x, y } = reach(velocity);
+    this.knob.style.setProperty('--x', x.toFixed(3));
+    this.knob.style.setProperty('--y', y.toFixed(3));
     on(this.disc.querySelector('.left'), velocity.pan < 0);
     on(this.disc.querySelector('.right'), velocity.pan > 0);
     on(this.disc.querySelector('.up'), velocity.tilt > 0);
     on(this.disc.querySelector('.down'), velocity.tilt < 0);
     on(this.rocker.querySelector('.in'), velocity.zoom > 0);
     on(this.rocker.querySelector('.out'), velocity.zoom < 0);
-    on(this.rocker, !resting({ ...velocity, pan: 0, tilt: 0 }));
   }
 }

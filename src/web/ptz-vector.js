@@ -76,6 +76,13 @@ export function scaled(velocity, speed) {
   }));
 }
 
+/** How far out (0…1) a hand is that wants this velocity: for the picture of the knob. */
+export function reach({ pan, tilt }) {
+  const speed = Math.hypot(pan, tilt);
+  const far = speed ? Math.min(1, speed) ** (1 / CURVE) / speed : 0;
+  return { x: pan * far, y: -tilt * far };
+}
+
 /** Without the axes that the camera does not have. `can`: {pan, tilt, zoom} as booleans. */
 export function allowed(velocity, can) {
   return Object.fromEntries(AXES.map((axis) => [axis, can[axis] ? velocity[axis] : 0]));

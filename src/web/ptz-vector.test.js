@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { REST, allowed, fromGamepad, fromHeld, fromPad, fromRocker, resting, same, scaled, sum } from './ptz-vector.js';
+import { REST, allowed, fromGamepad, fromHeld, fromPad, fromRocker, reach, resting, same, scaled, sum } from './ptz-vector.js';
 
 const close = (a, b, by = 1e-9) => assert.ok(Math.abs(a - b) <= by, `${a} is not ${b}`);
 const speed = (v) => Math.hypot(v.pan, v.tilt);
@@ -74,4 +74,15 @@ test('scaled to hundredths, and never to nothing', () => {
 test('what the camera cannot do is left out', () => {
   assert.deepEqual(allowed({ pan: 1, tilt: 1, zoom: 1 }, { pan: true, tilt: false }), { pan: 1, tilt: 0, zoom: 0 });
   assert.ok(same(REST, { pan: 0, tilt: 0, zoom: 0 }));
+});
+
+test('the knob is where the hand is', () => {
+  assert.deepEqual(reach(REST), { x: 0, y: -0 });
+  for (const [x, y] of [[1, 0], [0, -1], [0.6, 0.7], [-0.4, 0.3]]) {
+    const at = reach(fromPad(x, y));
+    close(Math.atan2(at.y, at.x), Math.atan2(y, x), 1e-6);
+    close(Math.hypot(at.x, at.y), Math.min(1, Math.hypot(x, y)), 0.12);
+  }
+  const corner = reach({ pan: 1, tilt: 1, zoom: 0 });
+  close(Math.hypot(corner.x, corner.y), 1);
 });

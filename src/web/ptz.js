@@ -78,19 +78,15 @@ export class Ptz {
       onPoint: (point) => this.#sent(this.api.center(point), 'Centring'),
     });
     this.presets = new Presets({ api: this.api, video: this.video, tell: (call, done) => this.#tell(call, done), onGo: () => this.#lookSoon() });
-    const tool = (label, shape, run) => {
-      const el = h('button', { type: 'button', class: 'button', 'aria-label': label, title: label, onclick: run }, icon(shape));
+    const tool = (label, run, more = {}) => {
+      const el = h('button', { type: 'button', class: 'button', onclick: run, ...more }, label);
       el.hidden = true;
       return el;
     };
-    this.aimTool = tool('Aim', 'aim', () => this.#setAim(!this.aim.on));
-    this.aimTool.title = 'Aim (a): click to centre, drag a box to zoom in';
-    this.aimTool.setAttribute('aria-pressed', 'false');
-    this.homeTool = tool('Home', 'home', () => this.#sent(this.api.home(), 'Going home'));
-    this.presetsTool = tool('Presets', 'presets', () => this.#showPresets(!this.presets.open));
-    this.presetsTool.setAttribute('aria-expanded', 'false');
-    this.presetsTool.setAttribute('aria-controls', 'ptz-presets');
-    this.where = h('p', { class: 'where' });
+    this.aimTool = tool('Aim', () => this.#setAim(!this.aim.on), { 'aria-pressed': 'false', title: 'Aim at the picture (a): click to centre, drag a box to zoom in' });
+    this.homeTool = tool('Home', () => this.#sent(this.api.home(), 'Going home'), { title: 'To the home position' });
+    this.presetsTool = tool('Presets', () => this.#showPresets(!this.presets.open), { 'aria-expanded': 'false', 'aria-controls': 'ptz-presets', title: 'Saved positions' });
+    this.where = h('p', { class: 'where', title: 'Pan, tilt, zoom' });
     this.note = h('p', { class: 'note', role: 'status' });
     const close = h('button', { type: 'button', class: 'button', 'aria-label': 'Hide camera control', title: 'Hide (c)', onclick: () => { this.show(false); this.button.focus(); } }, icon('close'));
     this.hands = h('div', { class: 'hands' }, this.pad.disc, this.pad.rocker);
@@ -99,7 +95,7 @@ export class Ptz {
     this.panel = h('section', { class: 'ptz on-video', id: 'ptz-panel', 'aria-labelledby': 'ptz-title' }, this.presets.el,
       h('div', { class: 'control' },
         h('header', {}, h('h2', { id: 'ptz-title', class: 'offscreen' }, 'Camera control'), this.where, close),
-        this.why, this.hands, this.pad.speed, this.tools, this.note));
+        this.note, this.why, this.hands, this.pad.speed, this.tools));
     this.panel.hidden = true;
     this.button.setAttribute('aria-controls', 'ptz-panel');
     this.stage.append(this.aim.el, this.panel);
@@ -253,6 +249,7 @@ export class Ptz {
   #showPresets(open) {
     this.presets.show(open);
     this.presetsTool.setAttribute('aria-expanded', String(open));
+    this.panel.classList.toggle('listing', open);
   }
 
   // --- what is said ---
@@ -301,7 +298,7 @@ export class Ptz {
     const { ok, body } = await this.api.status();
     this.#looking = false;
     if (this.#gone.signal.aborted) return;
-    setText(this.where, ok && body ? whereText(body.position) : '');
+    this.where.replaceChildren(...(ok && body ? whereText(body.position) : []));
     if (ok && body) this.#learn(body);
     const moving = this.steer.moving || (ok && body && body.moving);
     this.#lookTimer = setTimeout(() => this.#look(), moving ? LOOK_MOVING_MS : LOOK_IDLE_MS);
@@ -330,10 +327,11 @@ export class Ptz {
   }
 }
 
-/** `135.0° · 15.0° · 4.0×` as far as the camera tells. */
+/** `135.0° · 15.0° · 4.0×` as far as the camera tells, with words for those who do not see it. */
 function whereText(position) {
-  if (!position) return '';
-  const { pan, tilt, zoom } = position;
-  const parts = [[pan, '°'], [tilt, '°'], [zoom, '×']].filter(([n]) => typeof n === 'number');
-  return parts.map(([n, unit]) => `${n.toFixed(1).replace('-', '−')}${unit}`).join(' · ');
+  const { pan, tilt, zoom } = position || {};
+  const parts = [['Pan ', pan, '°'], ['Tilt ', tilt, '°'], ['Zoom ', zoom, '×']].filter(([, n]) => typeof n === 'number');
+  return parts.flatMap(([word, n, unit], i) => [
+    i ? ' · ' : '', h('span', { class: 'offscreen' }, word), `${n.toFixed(1).replace('-', '−')}${unit}`,
+  ]);
 }
