@@ -67,7 +67,7 @@ function pressable(button, direction, steer) {
 }
 
 function direction(name, label, shape, steer) {
-  const button = h('button', { type: 'button', class: `to ${name}`, 'aria-label': label, title: label }, icon(shape));
+  const button = h('button', { type: 'button', class: `to ${name}`, 'aria-label': label }, icon(shape));
   pressable(button, name, steer);
   return button;
 }

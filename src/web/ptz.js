@@ -35,6 +35,7 @@ export class Ptz {
   #keys = new Set(); // directions held on the keyboard
   #asking = false;
   #askedAt = -Infinity;
+  error = ''; // why there is no pad
   #looking = false;
   #lookTimer = 0;
   #saidTimer = 0;
@@ -196,7 +197,8 @@ export class Ptz {
     if (!open) {
       this.steer.release();
       this.#setAim(false);
-    } else if (this.#access !== 'open') {
+    } else if (this.#access === 'failed' || /password/.test(this.error)) {
+      // Asked for that, the browser asks for the password.
       this.#ask();
     }
     this.#draw();
