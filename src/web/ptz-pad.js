@@ -40,6 +40,8 @@ function holdable(el, hand, steer, at) {
   for (const event of ['pointerup', 'pointercancel', 'lostpointercapture']) {
     el.addEventListener(event, (e) => { if (e.pointerId === pointer) end(); });
   }
+  // Leaving tells of it only where the catch was lost.
+  el.addEventListener('pointerleave', (e) => { if (e.pointerId === pointer && !el.hasPointerCapture(pointer)) end(); });
   steer.addEventListener('release', end);
   // Keeps the focus where it is; a frame gets the keyboard all the same.
   el.addEventListener('mousedown', (e) => { e.preventDefault(); window.focus(); });

@@ -13,13 +13,16 @@ pub type Place = (f64, f64);
 
 /// A place in an element: parts of its width and height from its upper left corner.
 pub async fn place(page: &Page, selector: &str, x: f64, y: f64) -> Place {
-    let js = format!("((b) => [b.left + b.width * {x}, b.top + b.height * {y}])(document.querySelector({selector:?}).getBoundingClientRect())");
+    let js = format!(
+        "((b) => [b.left + b.width * {x}, b.top + b.height * {y}])(document.querySelector({selector:?}).getBoundingClientRect())"
+    );
     serde_json::from_value(page.eval(&js).await).unwrap()
 }
 
 async fn mouse(page: &Page, kind: DispatchMouseEventType, (x, y): Place, clicks: i64, held: bool) {
     let event = DispatchMouseEventParams::builder().r#type(kind).x(x).y(y).click_count(clicks);
-    let event = event.buttons(i64::from(held)).button(if held || clicks > 0 { MouseButton::Left } else { MouseButton::None });
+    let event =
+        event.buttons(i64::from(held)).button(if held || clicks > 0 { MouseButton::Left } else { MouseButton::None });
     page.inner().execute(event.build().unwrap()).await.unwrap();
 }
 
