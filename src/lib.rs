@@ -5,8 +5,9 @@
 //! | room | what lives there | may use |
 //! |---|---|---|
 //! | `main.rs` | the command line | everything |
-//! | [`http`] | routes, rights, limits, the page | `path`, `webrtc`, `hls`, `media`, `config` |
+//! | [`http`] | routes, rights, limits, the page | `path`, `ptz`, `webrtc`, `hls`, `media`, `config` |
 //! | [`path`] | one actor per path, its pure state machine, the registry | `webrtc`, `hls`, `media`, `config` |
+//! | [`ptz`] | cameras that are steered: drivers, one steerer per camera | `config` |
 //! | [`webrtc`] | offers and answers (pure), sessions, engines | `media`, `config` |
 //! | [`hls`] | playlists and fragments (pure), a muxer per path | `media`, `config` |
 //! | [`media`] | templates, source pipelines, the Hub | `config` |
@@ -24,5 +25,6 @@ pub mod hls;
 pub mod http;
 pub mod media;
 pub mod path;
+pub mod ptz;
 pub mod redact;
 pub mod webrtc;

@@ -7,6 +7,10 @@ mod support;
 mod camera;
 #[path = "support_selftest/processes.rs"]
 mod processes;
+#[path = "support_selftest/ptz.rs"]
+mod ptz;
+#[path = "support_selftest/ptz_client.rs"]
+mod ptz_client;
 #[path = "support_selftest/viewer.rs"]
 mod viewer;
 

@@ -12,6 +12,7 @@ use camgate::hls::playlist::Variant;
 use camgate::http::{Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Seen, Watch};
 use camgate::path::registry::Registry;
 use camgate::path::status::{PathStatus, StateName};
+use camgate::ptz::{Ask, Camera, Reply};
 use camgate::webrtc::ice;
 use camgate::webrtc::offer;
 use camgate::webrtc::session::{SessionMeta, Sessions};
@@ -116,6 +117,14 @@ impl Gateway for Inside {
 
     fn delete<'a>(&'a self, path: &'a str, secret: &'a str) -> Boxed<'a, Result<()>> {
         Box::pin(self.sessions.delete(secret, path))
+    }
+
+    fn cameras(&self) -> Vec<Camera> {
+        Vec::new()
+    }
+
+    fn steer<'a>(&'a self, path: &'a str, _ask: Ask) -> Boxed<'a, Result<Reply>> {
+        Box::pin(async move { Err(Error::new(Kind::Unavailable, format!("path \"{path}\" cannot be steered yet"))) })
     }
 
     fn ice_links(&self, user: &str) -> Vec<String> {

@@ -208,12 +208,17 @@ impl PathNames {
 fn set_path(node: &mut Node, fields: &'static [Field], rest: &str, var: &Var<'_>, paths: &mut PathNames) -> Outcome {
     let known = |part: &str| fields.iter().any(|f| capitals(f.name) == part);
     let not_yet = |part: &str| mediamtx::PATH.iter().any(|key| capitals(key) == part);
-    // All keys there are so far are single values, so the key is the last part;
-    // those to come may have parts below them (`FORWARD_0_DEST`).
-    let split = rest
-        .rmatch_indices('_')
-        .map(|(i, _)| (&rest[..i], &rest[i + 1..]))
-        .find(|(name, key)| !name.is_empty() && (known(key) || not_yet(key.split('_').next().unwrap_or_default())));
+    // A mapping's key has parts below it (`PTZ_DRIVER`), as those to come may have
+    // (`FORWARD_0_DEST`); any other key is the last part.
+    let mapping = |key: &str| {
+        let below = key.split_once('_');
+        below.is_some_and(|(part, _)| {
+            fields.iter().any(|f| capitals(f.name) == part && matches!(f.shape, Shape::Fields(_)))
+        })
+    };
+    let split = rest.rmatch_indices('_').map(|(i, _)| (&rest[..i], &rest[i + 1..])).find(|(name, key)| {
+        !name.is_empty() && (known(key) || mapping(key) || not_yet(key.split('_').next().unwrap_or_default()))
+    });
     let Some((part, key)) = split else {
         let (name, last) = rest.rsplit_once('_').unwrap_or((rest, ""));
         if last.is_empty() {

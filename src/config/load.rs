@@ -9,7 +9,7 @@ use super::problem::{At, Problem};
 use super::schema::{Cx, Field, Shape, read_into};
 use super::source::Source;
 use super::yaml::{self, Entry, Node, Value};
-use super::{Config, PathConf, env, substream};
+use super::{Config, PathConf, PtzDriver, env, substream};
 
 pub use super::env::RESERVED_VARIABLES;
 
@@ -184,6 +184,7 @@ fn check_path(conf: &PathConf, name: &str, entry: &Entry, cx: &mut Cx) {
             cx.problem(&at("source"), "has a group in its host; only a path \"~regex\" has groups")
         });
     }
+    check_ptz(conf, name, entry, cx);
     if is_pattern(name) && conf.source.is_static() && !conf.source_on_demand {
         let message = "a path that stands for many, with a source of its own, needs sourceOnDemand: yes";
         cx.within("sourceOnDemand", |cx| cx.problem(&at("source"), message));
@@ -193,4 +194,22 @@ fn check_path(conf: &PathConf, name: &str, entry: &Entry, cx: &mut Cx) {
             cx.problem(&at("sourceOnDemand"), "is of no use when the source is a publisher")
         });
     }
+}
+
+/// What only path and `ptz` together can tell.
+fn check_ptz(conf: &PathConf, name: &str, entry: &Entry, cx: &mut Cx) {
+    // What pathDefaults says of all paths need not fit each one.
+    let Some(key) = entry.node.entry("ptz").filter(|key| key.node.given("driver")) else { return };
+    let groups = conf.pattern.as_ref().map_or(0, Pattern::groups);
+    let problem = match (conf.ptz.unknown_group(groups), &conf.ptz.url) {
+        (Some(group), _) if is_pattern(name) => format!("names the group {group}, and the pattern has {groups}"),
+        (_, Some(url)) if !is_pattern(name) && url.host.contains('$') => {
+            "has a group in its host; only a path \"~regex\" has groups".into()
+        }
+        _ => match conf.ptz.target(&conf.source) {
+            Err(reason) if conf.ptz.driver != PtzDriver::None => format!("cannot be: {reason}"),
+            _ => return,
+        },
+    };
+    cx.within("ptz", |cx| cx.problem(&key.at, problem));
 }

@@ -139,12 +139,16 @@ impl Config {
 
 fn matched(conf_name: &str, conf: &Arc<PathConf>, groups: &[&str]) -> Option<Match> {
     let grouped = |s: &super::Substream| s.names_group(groups.len());
-    let conf = match conf.source.names_group(groups.len()) || conf.substream.as_ref().is_some_and(grouped) {
+    let named = conf.source.names_group(groups.len())
+        || conf.substream.as_ref().is_some_and(grouped)
+        || conf.ptz.names_group(groups.len());
+    let conf = match named {
         false => conf.clone(),
         true => Arc::new(PathConf {
             source: conf.source.expand(groups)?,
             // Without one the path is still a path.
             substream: conf.substream.as_ref().and_then(|s| s.expand(groups)),
+            ptz: conf.ptz.expand(groups),
             ..(**conf).clone()
         }),
     };

@@ -11,6 +11,7 @@
 //! | `mediamtx.rs` | MediaMTX's keys that are still to come |
 //! | `source.rs` | what feeds a path, RTSP URLs |
 //! | `substream.rs` | the small picture of a path |
+//! | `ptz.rs` | how a path's camera is steered |
 //! | `groups.rs` | `$G1` in sources |
 //! | `matching.rs` | path names, and which entry a name belongs to |
 //! | `diff.rs`, `watch.rs` | what a reload changes, and when one is due |
@@ -26,6 +27,7 @@ mod load;
 mod matching;
 mod mediamtx;
 mod problem;
+mod ptz;
 mod schema;
 mod source;
 mod substream;
@@ -47,6 +49,7 @@ pub use diff::{Diff, diff};
 pub use load::{Loaded, RESERVED_VARIABLES, embedded, load, parse};
 pub use matching::{Match, Pattern, is_hls_name, valid_path_name};
 pub use problem::Problem;
+pub use ptz::{HttpUrl, LONGEST_MOVE, Ptz, PtzDriver, PtzTarget, SHORTEST_MOVE};
 pub use source::{RtspUrl, Source};
 pub use substream::Substream;
 pub use units::{parse_duration, parse_size};
@@ -178,6 +181,8 @@ mapping! {
         "maxReaders" => max_readers: usize = 0;
         /// What the wall plays instead, because it is smaller (ours).
         "substream" => substream: Option<Substream> = None;
+        /// How its camera is steered (ours).
+        "ptz" => ptz: Ptz = Ptz::default();
         /// A template of the path's own instead of those in `pipelines/` (ours).
         "pipeline" => pipeline: Option<PathBuf> = None;
         extra {
@@ -297,6 +302,11 @@ impl Mapping for PathConf {
     const FIELDS: &'static [Field] = PathConf::KEYS;
 
     fn set(&mut self, key: &str, node: &Node, cx: &mut Cx) -> bool {
+        if key == "ptz" {
+            // Key by key over what pathDefaults says.
+            schema::read_into(&mut self.ptz, node, cx);
+            return true;
+        }
         self.set_key(key, node, cx) || mediamtx::read_special(key, node, cx)
     }
 

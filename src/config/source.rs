@@ -240,7 +240,7 @@ impl RtspUrl {
 }
 
 /// Host (without brackets) and port.
-fn split_host(place: &str) -> Result<(String, Option<u16>), String> {
+pub(super) fn split_host(place: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = if let Some(behind) = place.strip_prefix('[') {
         let (host, behind) = behind.split_once(']').ok_or("has a \"[\" without \"]\"")?;
         // RFC 6874 escapes the zone's percent sign; people do not.
@@ -283,14 +283,14 @@ fn split_host(place: &str) -> Result<(String, Option<u16>), String> {
 
 /// Whether it can be a host: letters and digits of any language, `-`, `.`, `_`, or
 /// an IPv6 address; `$` for groups.
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     if host.contains(':') {
         return host.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
     }
     !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || "-._$".contains(c))
 }
 
-fn decode(text: &str) -> Result<String, String> {
+pub(super) fn decode(text: &str) -> Result<String, String> {
     let decoded = percent_decode_str(text).decode_utf8().map_err(|_| "has credentials that are not UTF-8")?;
     // They end up in a header of the RTSP request.
     if decoded.chars().any(char::is_control) {

@@ -11,7 +11,7 @@ use super::problem::{nearest, shown};
 use super::schema::{Cx, FromNode};
 use super::source::{RtspUrl, Source};
 use super::yaml::{Node, Value};
-use super::{Config, PathConf};
+use super::{Config, PathConf, Ptz};
 
 /// What a path of a URL is called behind its parent's name.
 const SUFFIX: &str = "/sub";
@@ -139,6 +139,8 @@ pub(crate) fn resolve(config: &mut Config, root: &Node, cx: &mut Cx) {
             let small = PathConf {
                 source: Source::Rtsp(url.clone()),
                 substream: None,
+                // One camera, steered by one path.
+                ptz: Ptz::default(),
                 // Nobody wants the small picture but who looks at the wall.
                 source_on_demand: !said || conf.source_on_demand,
                 ..PathConf::clone(conf)

@@ -225,7 +225,10 @@ impl Identity {
         let whom = if self.accepted { "this user" } else { "this client" };
         Error::new(
             Kind::Forbidden,
-            format!("the action \"{word}\"{place} is not permitted to {whom}: authInternalUsers grants it"),
+            format!(
+                "the action \"{word}\"{place} is not permitted to {whom}: add \"- action: {word}\" to the permissions \
+                 of an entry of authInternalUsers that is meant for it"
+            ),
         )
     }
 }
@@ -234,7 +237,8 @@ impl Grant {
     fn new(permission: &Permission) -> Grant {
         let paths = match permission.path.as_str() {
             // Other actions have no path, and MediaMTX does not look at it.
-            _ if !is_media(permission.action) => Paths::Any,
+            // Ptz is ours, and about one camera.
+            _ if !is_media(permission.action) && permission.action != Action::Ptz => Paths::Any,
             "" => Paths::Any,
             path => match path.strip_prefix('~') {
                 Some(pattern) => Regex::new(pattern).map_or(Paths::None, Paths::Regex),

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::media::snapshot::Width;
 use crate::path::status::PathStatus;
+use crate::ptz::{Ask, Camera, Reply};
 
 /// A future on the heap, as a trait object's methods return it.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -51,6 +52,15 @@ pub trait Gateway: Send + Sync + 'static {
     /// Answers a request for a playlist or for media; the first one of a path starts
     /// its muxer. Holds what asks for what is still to come.
     fn hls<'a>(&'a self, request: Hls<'a>) -> Boxed<'a, Result<HlsAnswer>>;
+
+    /// The cameras that can be steered, by name. Waits for none of them.
+    fn cameras(&self) -> Vec<Camera>;
+
+    /// Asks something of the camera of a path.
+    ///
+    /// Errors: 404 unknown path or preset; 409 no PTZ there, or not of this kind; 502 the
+    /// camera refuses; 503 too much waits for it; 504 it is silent.
+    fn steer<'a>(&'a self, path: &'a str, ask: Ask) -> Boxed<'a, Result<Reply>>;
 
     /// The values of the `Link` headers that announce ICE servers, with
     /// time-limited credentials made out to `user` where configured.

@@ -11,6 +11,7 @@
 //! | `whep`, `cors` | the WHEP resources |
 //! | `hls` | playlists and what they name |
 //! | `snapshot` | the last picture of a path |
+//! | `ptz`, `ptz_body`, `origin` | cameras that are steered, and by whose pages |
 //! | `page`, `assets` | wall, player, embedded files |
 //! | `reply` | the shape of errors |
 //! | `server` | listeners, workers, dispatch |
@@ -24,8 +25,11 @@ mod credentials;
 mod gateway;
 mod hls;
 mod limits;
+mod origin;
 mod page;
 mod password;
+mod ptz;
+mod ptz_body;
 mod reply;
 mod route;
 mod server;

@@ -30,7 +30,7 @@ async fn wall_inner(asked: &Asked<'_>) -> Result<HttpResponse> {
     let mut all = asked.state.gateway.statuses().await;
     let there_are_any = !all.is_empty();
     all.retain(|path| identity.may(Action::Read, &path.name));
-    all.iter_mut().for_each(|path| hide_substream(path, &identity));
+    all.iter_mut().for_each(|path| for_whom(path, &identity));
     // Nothing to see, and a password may help: ask for it. Without any path yet
     // the wall tells how to add one.
     let hidden = all.is_empty() && there_are_any;
@@ -57,7 +57,7 @@ async fn player_inner(asked: &Asked<'_>, path: &str) -> Result<HttpResponse> {
     get_only(asked)?;
     let identity = asked.require(Action::Read, path).await?;
     let mut status = asked.state.gateway.status(path).await?;
-    hide_substream(&mut status, &identity);
+    for_whom(&mut status, &identity);
     if accept::wanted(asked.request.headers()) == Wanted::Json {
         return Ok(json_answer(&status));
     }
@@ -65,9 +65,14 @@ async fn player_inner(asked: &Asked<'_>, path: &str) -> Result<HttpResponse> {
     html(asked, "player.html", "*")
 }
 
-/// Who may not read the small picture plays the large one.
-fn hide_substream(status: &mut PathStatus, identity: &Identity) {
+/// Who may not read the small picture plays the large one; who may not steer is told
+/// what to change.
+fn for_whom(status: &mut PathStatus, identity: &Identity) {
     status.substream.take_if(|sub| !identity.may(Action::Read, sub));
+    if status.ptz && !identity.may(Action::Ptz, &status.name) {
+        status.ptz = false;
+        status.ptz_refused = Some(identity.refusal(Action::Ptz, &status.name).message);
+    }
 }
 
 /// `GET /assets/{name}`.

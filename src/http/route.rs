@@ -13,7 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use crate::config::{is_hls_name, valid_path_name};
 
 /// First segments that belong to routes of later versions.
-const RESERVED_FIRST: [&str; 5] = ["v3", "ptz", "whip", "metrics", "openapi.json"];
+const RESERVED_FIRST: [&str; 4] = ["v3", "whip", "metrics", "openapi.json"];
 /// Last segments that belong to routes of later versions.
 const RESERVED_LAST: [&str; 3] = ["whip", "inside", "publish"];
 /// What is escaped in a Location: all but RFC 3986's unreserved characters.
@@ -39,6 +39,8 @@ pub enum Route {
         /// What is asked for; none for `index.m3u8`.
         name: Option<String>,
     },
+    /// `/ptz/…`.
+    Ptz(Ptz),
     /// `/healthz`.
     Health,
     /// `/readyz`.
@@ -48,6 +50,52 @@ pub enum Route {
     Reserved(String),
     /// No name at all; the text is the sentence for the 400.
     Bad(String),
+}
+
+/// What a PTZ request is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ptz {
+    /// `/ptz/cameras`: all that may be steered.
+    Cameras,
+    /// `/ptz/{path}/…`
+    Camera {
+        /// The path's name, valid.
+        path: String,
+        /// What is to be done with its camera.
+        steer: Steer,
+    },
+}
+
+/// What can be done with a camera.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Steer {
+    /// `/move`
+    Move,
+    /// `/stop`
+    Stop,
+    /// `/home`
+    Home,
+    /// `/boxzoom`
+    Box,
+    /// `/center`
+    Center,
+    /// `/focus`
+    Focus,
+    /// `/iris`
+    Iris,
+    /// `/status`
+    Status,
+    /// `/presets`
+    Presets,
+    /// `/preset/{id}`; the id is not checked yet.
+    Preset(String),
+    /// `/patrol/{id}/start` and `/stop`; the id is not checked yet.
+    Patrol {
+        /// Which.
+        id: String,
+        /// Whether it is to begin.
+        start: bool,
+    },
 }
 
 /// A WHEP URL, before the method tells endpoint from session.
@@ -151,6 +199,7 @@ pub fn route(raw: &str) -> Route {
         ["whep", rest @ ..] => {
             return Route::Whep(Whep { form: Form::Prefix, rest: rest.join("/"), secret: None });
         }
+        ["ptz", rest @ ..] => return ptz(rest),
         [first, ..] if RESERVED_FIRST.contains(first) => {
             return Route::Reserved(format!("/{first} is reserved and does not exist yet"));
         }
@@ -183,6 +232,39 @@ pub fn route(raw: &str) -> Route {
     let name = path.strip_suffix('/').unwrap_or(&path);
     match valid_path_name(name) {
         Ok(()) => Route::Player(name.into()),
+        Err(reason) => Route::Bad(reason),
+    }
+}
+
+/// What is behind `/ptz/`. Path names may have slashes, so that the end decides; what is
+/// behind the last `preset` is an id, and a path that ends so cannot be named here.
+fn ptz(rest: &[&str]) -> Route {
+    let (path, steer) = match rest {
+        ["cameras"] => return Route::Ptz(Ptz::Cameras),
+        [path @ .., "patrol", id, verb @ ("start" | "stop")] if !path.is_empty() => {
+            (path, Steer::Patrol { id: (*id).into(), start: *verb == "start" })
+        }
+        [path @ .., "preset", id] if !path.is_empty() => (path, Steer::Preset((*id).into())),
+        [path @ .., verb] => {
+            let steer = match *verb {
+                "move" => Steer::Move,
+                "stop" => Steer::Stop,
+                "home" => Steer::Home,
+                "boxzoom" => Steer::Box,
+                "center" => Steer::Center,
+                "focus" => Steer::Focus,
+                "iris" => Steer::Iris,
+                "status" => Steer::Status,
+                "presets" => Steer::Presets,
+                _ => return Route::Reserved("there is nothing at this URL below /ptz".into()),
+            };
+            (path, steer)
+        }
+        [] => return Route::Reserved("there is nothing at /ptz itself, but at /ptz/cameras".into()),
+    };
+    let path = path.join("/");
+    match valid_path_name(&path) {
+        Ok(()) => Route::Ptz(Ptz::Camera { path, steer }),
         Err(reason) => Route::Bad(reason),
     }
 }
@@ -242,7 +324,11 @@ mod tests {
         for raw in [
             "/v3/paths/list",
             "/v3",
-            "/ptz/cameras",
+            "/ptz",
+            "/ptz/",
+            "/ptz/gate",
+            "/ptz/gate/jump",
+            "/ptz/gate/patrol/1",
             "/whip/gate",
             "/metrics",
             "/openapi.json",
@@ -289,6 +375,30 @@ mod tests {
             "/gate/inside/snapshot.jpg",
             "/a?b",
         ] {
+            assert!(matches!(route(raw), Route::Bad(_)), "{raw}: {:?}", route(raw));
+        }
+    }
+
+    #[test]
+    fn ptz_by_the_end() {
+        let camera = |path: &str, steer| Route::Ptz(Ptz::Camera { path: path.into(), steer });
+        for (raw, want) in [
+            ("/ptz/cameras", Route::Ptz(Ptz::Cameras)),
+            ("/ptz/gate/move", camera("gate", Steer::Move)),
+            ("/ptz/site/north/gate/stop", camera("site/north/gate", Steer::Stop)),
+            ("/ptz/site%2Fgate/st%61tus", camera("site/gate", Steer::Status)),
+            ("/ptz/cameras/presets", camera("cameras", Steer::Presets)),
+            ("/ptz/move/move", camera("move", Steer::Move)),
+            ("/ptz/a/b/preset/7", camera("a/b", Steer::Preset("7".into()))),
+            ("/ptz/a/preset/stop", camera("a", Steer::Preset("stop".into()))),
+            ("/ptz/a/preset/P%20%C3%A4", camera("a", Steer::Preset("P ä".into()))),
+            ("/ptz/a/patrol/2/start", camera("a", Steer::Patrol { id: "2".into(), start: true })),
+            ("/ptz/a/b/patrol/2/stop", camera("a/b", Steer::Patrol { id: "2".into(), start: false })),
+            ("/ptz/preset/home", camera("preset", Steer::Home)),
+        ] {
+            assert_eq!(route(raw), want, "{raw}");
+        }
+        for raw in ["/ptz/move", "/ptz//move", "/ptz/a//stop", "/ptz/../status", "/ptz/v3/a/move", "/ptz/ä/move"] {
             assert!(matches!(route(raw), Route::Bad(_)), "{raw}: {:?}", route(raw));
         }
     }

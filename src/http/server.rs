@@ -16,8 +16,8 @@ use super::auth::{Auth, Identity};
 use super::client::Client;
 use super::gateway::Gateway;
 use super::limits::{Buckets, Rate, head_size};
-use super::route::{Route, route};
-use super::{credentials, hls, page, reply, snapshot, whep};
+use super::route::{Ptz, Route, route};
+use super::{credentials, hls, page, ptz, reply, snapshot, whep};
 use crate::config::{Action, Config};
 use crate::error::{Error, Kind, Result};
 
@@ -194,6 +194,7 @@ async fn dispatch(asked: &Asked<'_>, payload: Payload) -> HttpResponse {
     // Neither the query nor a session's secret.
     let named = match &route {
         Route::Player(path) | Route::Snapshot(path) | Route::Hls { path, .. } => path.as_str(),
+        Route::Ptz(Ptz::Camera { path, .. }) => path.as_str(),
         Route::Whep(_) => "(whep)",
         _ => "",
     };
@@ -206,6 +207,7 @@ async fn dispatch(asked: &Asked<'_>, payload: Payload) -> HttpResponse {
         Route::Snapshot(path) => snapshot::answer(asked, &path).await,
         Route::Whep(url) => whep::answer(asked, payload, url).await,
         Route::Hls { path, name } => hls::answer(asked, &path, name.as_deref()).await,
+        Route::Ptz(what) => ptz::answer(asked, payload, what).await,
         Route::Health => health(true),
         Route::Ready => health(asked.state.gateway.ready()),
         Route::Reserved(text) => page::failure(asked, &Error::new(Kind::NotFound, text)),

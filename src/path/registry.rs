@@ -137,6 +137,8 @@ impl Registry {
             hls: config.hls,
             readers: 0,
             substream: substream(&config, name, &found.conf),
+            ptz: found.conf.ptz.target(&found.conf.source).is_ok(),
+            ptz_refused: None,
             tracks: Vec::new(),
         })
     }
@@ -237,6 +239,8 @@ fn describe(config: &Config, name: &str, entry: &Entry) -> PathStatus {
         hls: config.hls,
         readers,
         substream: substream(config, name, &snapshot.conf),
+        ptz: snapshot.conf.ptz.target(&snapshot.conf.source).is_ok(),
+        ptz_refused: None,
         tracks: tracks.iter().map(track_status).collect(),
     }
 }

@@ -69,6 +69,10 @@ pub struct PathStatus {
     pub readers: usize,
     /// The path that is to be played instead where a small picture does, as on the wall.
     pub substream: Option<String>,
+    /// Whether its camera can be steered, by whoever is told so.
+    pub ptz: bool,
+    /// Why not by whoever is told so, where others may: what to change.
+    pub ptz_refused: Option<String>,
     /// What the source sends.
     pub tracks: Vec<TrackStatus>,
 }

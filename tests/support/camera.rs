@@ -41,7 +41,7 @@ enum Running {
 impl Camera {
     pub(super) fn assemble(set: Builder, tls: Option<(String, String)>) -> Self {
         let mut camera = Self {
-            feed: Feed::start(set.conf.clone()),
+            feed: Feed::start(set.conf.clone(), set.scene.clone()),
             counters: Arc::default(),
             port: set.port,
             tls,

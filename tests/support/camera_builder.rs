@@ -4,6 +4,7 @@ use super::camera::Camera;
 use super::faults::Fault;
 use super::feed::{Conf, Profile};
 use super::nal::Codec;
+use super::ptz_picture::Scene;
 use sha2::{Digest as _, Sha256};
 use std::net::IpAddr;
 
@@ -35,6 +36,7 @@ pub struct Builder {
     pub(super) path: String,
     pub(super) tls: bool,
     pub(super) key_on_connect: bool,
+    pub(super) scene: Option<Scene>,
 }
 
 impl Default for Builder {
@@ -49,6 +51,7 @@ impl Default for Builder {
             path: "/stream".into(),
             tls: false,
             key_on_connect: true,
+            scene: None,
         }
     }
 }
@@ -136,6 +139,11 @@ impl Builder {
         self.key_on_connect = yes;
         self
     }
+    /// The picture follows a PTZ double: see [`super::ptz_picture`].
+    pub fn scene(mut self, scene: Scene) -> Self {
+        self.scene = Some(scene);
+        self
+    }
     /// Loop over frames encoded once: next to no CPU, for benches.
     pub fn prerecorded(mut self) -> Self {
         self.conf.prerecorded = true;
@@ -144,6 +152,7 @@ impl Builder {
 
     /// Starts it. Panics if the address is taken.
     pub fn start(self) -> Camera {
+        assert!(self.scene.is_none() || !self.conf.prerecorded, "a recording follows nobody");
         super::init();
         super::feed::prepare(&self.conf);
         let tls = self.tls.then(|| {

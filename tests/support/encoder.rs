@@ -3,16 +3,18 @@
 use super::barcode;
 use super::feed::{Conf, Profile};
 use super::nal::Codec;
+use super::ptz_picture::{self, Scene};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The picture: grey-blue ground with stripes, the bar code, a moving block,
-/// and noise where asked for.
+/// and noise where asked for; or what a camera that turns sees.
 pub(super) struct Picture {
+    scene: Option<Scene>,
     ground: Vec<u8>,
     width: usize,
     height: usize,
@@ -21,7 +23,7 @@ pub(super) struct Picture {
 }
 
 impl Picture {
-    pub(super) fn new(conf: &Conf) -> Self {
+    pub(super) fn new(conf: &Conf, scene: Option<Scene>) -> Self {
         let (width, height) = (conf.width, conf.height);
         let mut ground = vec![0u8; width * height * 3 / 2];
         for (y, row) in ground[..width * height].chunks_mut(width).enumerate() {
@@ -32,7 +34,7 @@ impl Picture {
         let (u, v) = ground[width * height..].split_at_mut(width * height / 4);
         u.fill(140);
         v.fill(120);
-        Self { ground, width, height, noise: conf.noise, random: 0x9e37_79b9_7f4a_7c15 }
+        Self { scene, ground, width, height, noise: conf.noise, random: 0x9e37_79b9_7f4a_7c15 }
     }
 
     /// The picture of this frame: I420.
@@ -40,6 +42,12 @@ impl Picture {
         let (width, height) = (self.width, self.height);
         let mut frame = self.ground.clone();
         let luma = &mut frame[..width * height];
+        if let Some(scene) = &self.scene {
+            let at = scene.lock().unwrap().at(Instant::now());
+            ptz_picture::draw(luma, width, height, at);
+            barcode::draw(luma, width, width, height, index);
+            return frame;
+        }
         if self.noise {
             for p in luma[width * height / 2..].chunks_mut(8) {
                 self.random ^= self.random << 13;
@@ -178,7 +186,7 @@ fn encode(conf: &Conf, frames: u32) -> Vec<Recorded> {
     let encoder = Encoder::start(conf, move |_, key, data| {
         let _ = sender.send(Recorded { key, data: data.to_vec() });
     });
-    let mut picture = Picture::new(conf);
+    let mut picture = Picture::new(conf, None);
     for index in 0..frames {
         encoder.push(index, picture.take(index));
     }

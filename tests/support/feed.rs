@@ -11,6 +11,7 @@ use super::encoder::{Encoder, Picture};
 pub use super::encoder::{Recorded, parameter_sets, recording};
 use super::mono;
 use super::nal::{Codec, Stamp};
+use super::ptz_picture::Scene;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -148,6 +149,8 @@ pub trait Sink: Send + Sync {
 /// What the feed's thread, the encoder's callback and the readers share.
 pub struct Shared {
     conf: Mutex<Conf>,
+    /// What the sensor sees, where it turns.
+    scene: Option<Scene>,
     changed: AtomicBool,
     force_key: AtomicBool,
     quit: AtomicBool,
@@ -190,10 +193,11 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Starts taking pictures.
-    pub fn start(conf: Conf) -> Self {
+    /// Starts taking pictures, of `scene` if there is one.
+    pub fn start(conf: Conf, scene: Option<Scene>) -> Self {
         let shared = Arc::new(Shared {
             conf: Mutex::new(conf),
+            scene,
             changed: AtomicBool::new(true),
             force_key: AtomicBool::new(false),
             quit: AtomicBool::new(false),
@@ -251,13 +255,13 @@ fn run(shared: &Arc<Shared>) {
     let mut index = 0u32;
     let mut origin = None;
     let mut conf = shared.conf.lock().unwrap().clone();
-    let mut picture = Picture::new(&conf);
+    let mut picture = Picture::new(&conf, shared.scene.clone());
     let mut next = Instant::now();
     while !shared.quit.load(SeqCst) {
         if shared.changed.swap(false, SeqCst) || origin.is_none() {
             conf = shared.conf.lock().unwrap().clone();
             drop(origin.take());
-            picture = Picture::new(&conf);
+            picture = Picture::new(&conf, shared.scene.clone());
             origin = Some(if conf.prerecorded {
                 Origin::Loop(recording(&conf), 0)
             } else {

@@ -13,6 +13,7 @@
 //! | [`hls`], [`playlist`] | a player that follows playlists and checks every rule |
 //! | [`browser`] | the real headless Chromium |
 //! | [`turn`] | a real coturn |
+//! | [`ptz_hikvision`], [`ptz_onvif`] | the PTZ half of a camera: HTTP, accounts, motors; [`ptz_picture`] shows where it looks |
 //! | [`static_server`] | serves a few files to the browser |
 //!
 //! Everything binds port 0 on loopback, everything ends when it is dropped, and
@@ -36,6 +37,20 @@ pub mod mono;
 pub mod nal;
 pub mod playlist;
 pub mod proc;
+pub mod ptz_auth;
+pub mod ptz_discovery;
+mod ptz_fault;
+pub mod ptz_hikvision;
+mod ptz_hikvision_builder;
+mod ptz_hikvision_calls;
+pub mod ptz_http;
+pub mod ptz_motion;
+pub mod ptz_onvif;
+mod ptz_onvif_calls;
+mod ptz_onvif_texts;
+pub mod ptz_picture;
+mod ptz_wire;
+pub mod ptz_xml;
 pub mod rtsp_proxy;
 pub mod static_server;
 pub mod turn;

@@ -1,6 +1,7 @@
 //! The whole room in process, with a gateway that is no camera.
 
 mod page;
+mod ptz;
 mod session;
 mod snapshot;
 mod socket;
@@ -22,6 +23,7 @@ use super::server;
 use crate::config::{Action, Config, Permission, User};
 use crate::error::{Error, Kind, Result};
 use crate::path::status::{PathStatus, StateName};
+use crate::ptz::{Ask, Camera, Capabilities, Position, Preset, Reply, Status};
 use crate::redact::Secret;
 
 pub(super) const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
@@ -40,6 +42,8 @@ pub(super) struct Fake {
     pub preconditions: Mutex<Vec<Option<String>>>,
     /// How many requests for the path `stuck` were given up.
     pub given_up: Arc<AtomicUsize>,
+    /// What was asked of cameras.
+    pub steered: Mutex<Vec<(String, Ask)>>,
     /// The names for which ICE servers were announced.
     pub announced: Mutex<Vec<String>>,
 }
@@ -65,6 +69,7 @@ impl Fake {
             sessions: Mutex::default(),
             preconditions: Mutex::default(),
             given_up: Arc::default(),
+            steered: Mutex::default(),
             announced: Mutex::default(),
         })
     }
@@ -88,6 +93,8 @@ fn status(name: &str) -> PathStatus {
         hls: true,
         readers: 0,
         substream: (name == "gate").then(|| "site/yard".into()),
+        ptz: name == "gate",
+        ptz_refused: None,
         tracks: vec![],
     }
 }
@@ -193,6 +200,47 @@ impl Gateway for Fake {
                     max_age: std::time::Duration::from_secs(60),
                 },
             })
+        })
+    }
+
+    fn cameras(&self) -> Vec<Camera> {
+        let camera = |name: &&str| Camera {
+            name: (*name).into(),
+            driver: "hikvision",
+            model: Some("DS-2DF8425IX-AELW".into()),
+            online: true,
+            error: None,
+            capabilities: Capabilities { pan: true, box_zoom: true, ..Capabilities::default() },
+        };
+        self.names.iter().map(camera).collect()
+    }
+
+    fn steer<'a>(&'a self, path: &'a str, ask: Ask) -> Boxed<'a, Result<Reply>> {
+        Box::pin(async move {
+            match path {
+                "gate" | "site/yard" => {}
+                "fixed" => return Err(Error::new(Kind::Conflict, "path \"fixed\" has no PTZ")),
+                "silent" => return Err(Error::new(Kind::GatewayTimeout, "the camera is silent")),
+                _ => return Err(Error::new(Kind::NotFound, "there is no such path")),
+            }
+            let reply = match &ask {
+                Ask::Drive(..) => Reply::Moving(UNIX_EPOCH + Duration::from_millis(1_700_000_000_250)),
+                Ask::Status => Reply::Status(Status {
+                    online: true,
+                    moving: false,
+                    position: Some(Position { pan: Some(135.0), tilt: Some(15.0), zoom: Some(4.0) }),
+                    normalized: None,
+                    capabilities: Capabilities::default(),
+                    error: None,
+                }),
+                Ask::Presets => {
+                    Reply::Presets(vec![Preset { id: "1".into(), name: "Front gate".into(), enabled: true }])
+                }
+                Ask::Edit(crate::ptz::Edit::Save { .. }) => Reply::Saved("7".into()),
+                _ => Reply::Done,
+            };
+            self.steered.lock().unwrap().push((path.into(), ask));
+            Ok(reply)
         })
     }
 

@@ -1,0 +1,381 @@
+//! PTZ: cameras that are steered.
+//!
+//! A [`Driver`] speaks a camera's language, one exchange at a time. A steerer (one task
+//! per camera) decides what is said and when, by a pure state machine ([`state`]):
+//! commands to one camera are serialised and coalesced, a move ends by itself, a refused
+//! password is not tried again. Cameras never wait for each other.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod.rs` | the words, and the trait |
+//! | [`state`] | the decisions (pure) |
+//! | [`steerer`], [`steerers`] | one task per camera, and all of them by name |
+//! | [`client`], [`digest`], [`tls`] | HTTP to a camera: digest, bounds, certificates |
+//! | [`xml`] | bounded XML (pure) |
+//! | [`hikvision`], [`onvif`], [`soap`] | the drivers |
+//! | [`discovery`] | WS-Discovery |
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::error::{Error, Kind};
+
+/// A future on the heap, as a trait object's methods return it.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// How fast a camera moves: −1 to 1 of its top speed. + is right, up, in.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Velocity {
+    /// To the right.
+    pub pan: f64,
+    /// Upwards.
+    pub tilt: f64,
+    /// Inwards.
+    pub zoom: f64,
+}
+
+impl Velocity {
+    /// Whether it is none.
+    pub fn is_zero(&self) -> bool {
+        *self == Velocity::default()
+    }
+}
+
+/// Where a camera looks.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Position {
+    /// Degrees to the right, or −1 to 1 of the range.
+    pub pan: Option<f64>,
+    /// Degrees upwards, or −1 to 1 of the range.
+    pub tilt: Option<f64>,
+    /// The factor (1 is wide), or 0 to 1 of the range.
+    pub zoom: Option<f64>,
+}
+
+/// What the numbers of a [`Position`] mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Degrees, and the zoom's factor.
+    Degrees,
+    /// Parts of the range: −1 to 1, zoom 0 to 1.
+    Normalized,
+}
+
+/// What moves at a speed, and therefore has to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Axis {
+    /// Pan, tilt and zoom.
+    Move,
+    /// The focus; + is farther.
+    Focus,
+    /// The iris; + opens it.
+    Iris,
+}
+
+/// A speed on an axis.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Drive {
+    /// Pan, tilt and zoom.
+    Move(Velocity),
+    /// The focus, −1 (nearer) to 1 (farther).
+    Focus(f64),
+    /// The iris, −1 (closes) to 1 (opens).
+    Iris(f64),
+}
+
+impl Drive {
+    /// Which axis.
+    pub fn axis(&self) -> Axis {
+        match self {
+            Drive::Move(_) => Axis::Move,
+            Drive::Focus(_) => Axis::Focus,
+            Drive::Iris(_) => Axis::Iris,
+        }
+    }
+
+    /// Whether it stops the axis.
+    pub fn is_stop(&self) -> bool {
+        match self {
+            Drive::Move(velocity) => velocity.is_zero(),
+            Drive::Focus(speed) | Drive::Iris(speed) => *speed == 0.0,
+        }
+    }
+
+    /// The stop of an axis.
+    pub fn stop(axis: Axis) -> Drive {
+        match axis {
+            Axis::Move => Drive::Move(Velocity::default()),
+            Axis::Focus => Drive::Focus(0.0),
+            Axis::Iris => Drive::Iris(0.0),
+        }
+    }
+}
+
+/// A movement that ends by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Go {
+    /// To a position; what is None stays.
+    To(Position, Unit),
+    /// By fractions of the picture (1 is its whole width or height); zoom by a part of
+    /// the range.
+    By(Velocity),
+    /// To a preset, by its id.
+    Preset(String),
+    /// Home.
+    Home,
+    /// Along a patrol, by its id.
+    Patrol(String),
+    /// To a piece of the picture.
+    Box(Frame),
+    /// The middle of the picture to a point: fractions from the left and from the top.
+    Center(f64, f64),
+}
+
+/// A piece of the picture, in fractions of it from the left and from the top.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Frame {
+    /// Its left edge.
+    pub x: f64,
+    /// Its upper edge.
+    pub y: f64,
+    /// Its width, more than 0.
+    pub width: f64,
+    /// Its height, more than 0.
+    pub height: f64,
+    /// Out: the picture shrinks into it, instead of being filled by it.
+    pub out: bool,
+}
+
+/// What is changed in a camera.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Edit {
+    /// Saves the present position as a preset; without an id as a new one.
+    Save {
+        /// Which preset is overwritten, or made.
+        id: Option<String>,
+        /// What it is called; None keeps the name, or leaves it to the camera.
+        name: Option<String>,
+    },
+    /// Gives a preset another name and leaves its position.
+    Rename {
+        /// Which.
+        id: String,
+        /// The new name.
+        name: String,
+    },
+    /// Deletes a preset.
+    Delete(String),
+    /// Ends a patrol.
+    StopPatrol(String),
+}
+
+/// A saved position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Preset {
+    /// What it is called by.
+    pub id: String,
+    /// What people call it; the id where the camera has no name.
+    pub name: String,
+    /// Whether it can be called.
+    pub enabled: bool,
+}
+
+/// What a camera can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Capabilities {
+    /// Turns to the side.
+    pub pan: bool,
+    /// Turns up and down.
+    pub tilt: bool,
+    /// Zooms.
+    pub zoom: bool,
+    /// Goes to positions.
+    pub absolute: bool,
+    /// Moves by fractions of the picture.
+    pub relative: bool,
+    /// Has presets.
+    pub presets: bool,
+    /// Has a home position.
+    pub home: bool,
+    /// Has patrols.
+    pub patrols: bool,
+    /// Goes to a piece of the picture.
+    pub box_zoom: bool,
+    /// Its focus can be moved.
+    pub focus: bool,
+    /// Its iris can be moved.
+    pub iris: bool,
+}
+
+/// What a driver found out about its camera.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct About {
+    /// The driver's word: `hikvision` or `onvif`.
+    pub driver: &'static str,
+    /// The camera's model.
+    pub model: Option<String>,
+    /// What it can do.
+    pub capabilities: Capabilities,
+}
+
+/// What a camera says of where it looks.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Reading {
+    /// Degrees, where it tells them.
+    pub position: Option<Position>,
+    /// Parts of its ranges, where it tells them.
+    pub normalized: Option<Position>,
+    /// Whether it moves, where it tells that.
+    pub moving: Option<bool>,
+}
+
+/// Why an exchange with a camera failed. Texts have no credentials in them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The camera does not know the password; or locked the account, for so long.
+    Refused {
+        /// What it said.
+        reason: String,
+        /// How long it will refuse the right one as well.
+        locked: Option<Duration>,
+    },
+    /// Nothing came back in time, or nothing is there. The command may have arrived.
+    Silent(String),
+    /// The camera says no, in its own words.
+    Rejected(String),
+    /// There is no such preset or patrol.
+    NotFound(String),
+    /// The camera cannot do that.
+    Unsupported(String),
+    /// A value is out of the camera's range; the field is named.
+    OutOfRange(String),
+}
+
+impl Fault {
+    /// The sentence for people.
+    pub fn reason(&self) -> &str {
+        match self {
+            Fault::Refused { reason, .. }
+            | Fault::Silent(reason)
+            | Fault::Rejected(reason)
+            | Fault::NotFound(reason)
+            | Fault::Unsupported(reason)
+            | Fault::OutOfRange(reason) => reason,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Error {
+        let kind = match &fault {
+            Fault::Refused { .. } | Fault::Rejected(_) => Kind::BadGateway,
+            Fault::Silent(_) => Kind::GatewayTimeout,
+            Fault::NotFound(_) => Kind::NotFound,
+            Fault::Unsupported(_) => Kind::Conflict,
+            Fault::OutOfRange(_) => Kind::BadRequest,
+        };
+        Error::new(kind, fault.reason())
+    }
+}
+
+/// What an exchange comes to.
+pub type Outcome<T> = std::result::Result<T, Fault>;
+
+/// A camera's language. One exchange at a time; a future may be dropped at any await,
+/// and what the camera has got then is unknown.
+pub trait Driver: Send {
+    /// Finds out what the camera is. The other calls do what of it they need by themselves.
+    fn about(&mut self) -> Boxed<'_, Outcome<About>>;
+
+    /// Moves at a speed, or stops. `lasts` is for cameras that stop by themselves.
+    fn drive(&mut self, drive: Drive, lasts: Duration) -> Boxed<'_, Outcome<()>>;
+
+    /// Begins a movement that ends by itself.
+    fn go<'a>(&'a mut self, go: &'a Go) -> Boxed<'a, Outcome<()>>;
+
+    /// Where the camera looks.
+    fn read(&mut self) -> Boxed<'_, Outcome<Reading>>;
+
+    /// The presets, in the camera's order.
+    fn presets(&mut self) -> Boxed<'_, Outcome<Vec<Preset>>>;
+
+    /// Changes something in the camera. Returns the id of a new preset.
+    fn edit<'a>(&'a mut self, edit: &'a Edit) -> Boxed<'a, Outcome<Option<String>>>;
+}
+
+/// What a client asks of a camera.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// To move at a speed until stopped, at most so long (None: as configured).
+    Drive(Drive, Option<Duration>),
+    /// To stop on every axis.
+    Stop,
+    /// To go somewhere.
+    Go(Go),
+    /// Where it looks.
+    Status,
+    /// Its presets.
+    Presets,
+    /// To change something.
+    Edit(Edit),
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// Done.
+    Done,
+    /// It moves, and will stop by itself at that time.
+    Moving(SystemTime),
+    /// Where it looks.
+    Status(Status),
+    /// Its presets.
+    Presets(Vec<Preset>),
+    /// A preset was saved under this id.
+    Saved(String),
+}
+
+/// A camera's state, as people are told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// Whether it answered last.
+    pub online: bool,
+    /// Whether it moves.
+    pub moving: bool,
+    /// Degrees; none where it tells none.
+    pub position: Option<Position>,
+    /// Parts of its ranges; none where it tells none.
+    pub normalized: Option<Position>,
+    /// What it can do, as far as known.
+    pub capabilities: Capabilities,
+    /// What is wrong with it.
+    pub error: Option<String>,
+}
+
+/// A camera in the list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Camera {
+    /// The path's name.
+    pub name: String,
+    /// `hikvision` or `onvif`; `auto` as long as it is not known.
+    pub driver: &'static str,
+    /// The model, once it is known.
+    pub model: Option<String>,
+    /// Whether it answered last.
+    pub online: bool,
+    /// What is wrong with it.
+    pub error: Option<String>,
+    /// What it can do, as far as known.
+    pub capabilities: Capabilities,
+}

@@ -1,0 +1,160 @@
+//! Passwords: right, wrong, locked out, outworn, and never told.
+
+use super::kit::{Desk, SOON, Steered, entry_as, paths, wait};
+use super::support::ptz_hikvision::Hikvision;
+use super::support::ptz_http::{Fault, Login};
+use super::support::ptz_onvif::{Onvif, Wants};
+use super::support::{self};
+use std::time::Duration;
+
+const WRONG: &str = "wrong:p@ss%word/";
+
+fn count(camera: &impl Steered, login: Login) -> usize {
+    camera.server().requests().iter().filter(|r| r.login == login).count()
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_tried_once() {
+    let hikvision = Hikvision::start();
+    let onvif = Onvif::start();
+    let digest = Onvif::builder().wants(Wants::HttpDigest).start();
+    let one = |name: &str, driver: &str, url: &str| entry_as(name, driver, url, WRONG, "");
+    let desk = Desk::open(&paths(&[
+        one("h", "hikvision", &hikvision.url()),
+        one("o", "onvif", &onvif.url()),
+        one("d", "onvif", &digest.url()),
+    ]));
+    for name in ["h", "o", "d"] {
+        for _ in 0..4 {
+            for (method, what, body) in [
+                ("POST", "move", r#"{"pan":0.5}"#),
+                ("POST", "stop", ""),
+                ("GET", "status", ""),
+                ("GET", "presets", ""),
+            ] {
+                let answer = desk.ask(method, &format!("/ptz/{name}/{what}"), &[], body).await;
+                // The status tells of everything that is wrong, and is none itself.
+                assert_eq!(answer.status, if what == "status" { 200 } else { 502 }, "{name} {what}: {answer:?}");
+                assert!(answer.json["error"].as_str().unwrap().contains("password"), "{answer:?}");
+            }
+        }
+        let list = desk.ok("GET", "/ptz/cameras", "").await;
+        let one = list["items"].as_array().unwrap().iter().find(|c| c["name"] == name).unwrap();
+        assert!(one["error"].as_str().unwrap().contains("password") && one["online"] == false, "{one}");
+    }
+    assert_eq!(count(&hikvision, Login::Refused), 1);
+    assert_eq!(hikvision.digest().wrong(), 1);
+    // ONVIF has two ways to show it.
+    assert!(onvif.refused() <= 2, "{}", onvif.refused());
+    assert!(digest.refused() <= 2, "{}", digest.refused());
+    desk.no_secret(WRONG);
+}
+
+#[tokio::test]
+async fn a_password_that_is_put_right_in_the_file_is_tried_at_once() {
+    let camera = Hikvision::start();
+    let desk = Desk::open(&paths(&[entry_as("gate", "hikvision", &camera.url(), WRONG, "")]));
+    assert_eq!(desk.post("/ptz/gate/stop", "").await.status, 502);
+    let mark = desk.gateway.mark();
+    desk.gateway.write_config(&paths(&[camera.entry("gate")]));
+    desk.gateway.wait_for_line_after(mark, SOON, |l| l.contains("configuration reloaded"));
+    desk.ok("POST", "/ptz/gate/move", r#"{"pan":0.5}"#).await;
+    assert_eq!(count(&camera, Login::Refused), 1);
+    desk.no_secret(WRONG);
+    desk.no_secrets();
+}
+
+#[tokio::test]
+async fn a_locked_account_is_told_in_words_and_left_alone() {
+    let camera = Hikvision::builder().account("operator", "another").start();
+    // Somebody else has locked it.
+    for _ in 0..5 {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        support::init();
+        let url = camera.url() + "/ISAPI/System/deviceInfo";
+        let header = "Digest username=\"operator\", realm=\"x\", nonce=\"x\", uri=\"/\", response=\"x\"";
+        client.get(url).header("Authorization", header).send().await.unwrap();
+    }
+    assert!(camera.digest().is_locked());
+    let before = camera.server().mark();
+    let desk = Desk::open(&paths(&[entry_as("gate", "hikvision", &camera.url(), "another", "")]));
+    for _ in 0..5 {
+        let answer = desk.post("/ptz/gate/move", r#"{"pan":0.5}"#).await;
+        assert_eq!(answer.status, 502, "{answer:?}");
+        assert!(answer.error().contains("locked") && answer.error().contains("30 min"), "{}", answer.error());
+    }
+    let tries = camera.server().requests_after(before).len();
+    assert!(tries <= 2, "a locked account was asked {tries} times");
+    desk.no_secret("another");
+}
+
+#[tokio::test]
+async fn a_warm_session_is_never_challenged_again() {
+    let camera = Hikvision::start();
+    let desk = Desk::open(&paths(&[camera.entry("gate")]));
+    for what in ["status", "presets", "status"] {
+        desk.ok("GET", &format!("/ptz/gate/{what}"), "").await;
+    }
+    desk.ok("POST", "/ptz/gate/move", r#"{"pan":0.5}"#).await;
+    desk.ok("POST", "/ptz/gate/preset/1", "").await;
+    desk.ok("POST", "/ptz/gate/stop", "").await;
+    let requests = camera.server().requests();
+    assert!(requests.len() > 5);
+    let logins: Vec<_> = requests.iter().map(|r| r.login).collect();
+    assert!(logins.iter().skip(1).all(|l| *l == Login::Granted), "{logins:?}");
+    assert_eq!(camera.server().connections(), 1);
+    assert_eq!(camera.digest().replays(), 0);
+}
+
+#[tokio::test]
+async fn a_nonce_that_is_stale_costs_one_more_round_and_no_error() {
+    let camera = Hikvision::builder().nonce_uses(3).start();
+    let desk = Desk::open(&paths(&[camera.entry("gate")]));
+    for n in 1..=20 {
+        desk.ok("POST", "/ptz/gate/move", &format!(r#"{{"pan":{}}}"#, f64::from(n) / 100.0)).await;
+    }
+    assert!(count(&camera, Login::Stale) >= 5);
+    assert_eq!(count(&camera, Login::Refused), 0);
+    // A camera that restarts forgets its nonces, too.
+    camera.digest().forget();
+    desk.ok("POST", "/ptz/gate/move", r#"{"pan":0.99}"#).await;
+    assert_eq!(camera.driven().last(), Some(&[0.99, 0.0, 0.0]));
+    desk.no_secrets();
+}
+
+#[tokio::test]
+async fn a_camera_that_is_always_stale_is_not_asked_for_ever() {
+    let camera = Hikvision::builder().nonce_life(Duration::ZERO).start();
+    let desk = Desk::open(&paths(&[camera.entry("gate")]));
+    let answer = desk.post("/ptz/gate/move", r#"{"pan":0.5}"#).await;
+    assert_eq!(answer.status, 502, "{answer:?}");
+    let asked = camera.server().requests().len();
+    assert!(asked <= 12, "{asked} requests for one move");
+}
+
+#[tokio::test]
+async fn digest_is_taken_where_basic_is_offered_too() {
+    let camera = Hikvision::builder().basic_too().start();
+    let desk = Desk::open(&paths(&[camera.entry("gate")]));
+    desk.ok("POST", "/ptz/gate/move", r#"{"pan":0.5}"#).await;
+    let basic =
+        camera.server().requests().iter().any(|r| r.header("authorization").is_some_and(|a| a.starts_with("Basic")));
+    assert!(!basic, "the password went over the wire");
+}
+
+#[tokio::test]
+async fn what_the_camera_repeats_of_the_password_is_not_passed_on() {
+    let camera = Hikvision::start();
+    let desk = Desk::open(&paths(&[camera.entry("gate")]));
+    desk.ok("GET", "/ptz/gate/status", "").await;
+    let said = format!(
+        "<ResponseStatus><statusCode>4</statusCode><statusString>bad password {}</statusString>\
+         <subStatusCode>odd</subStatusCode></ResponseStatus>",
+        support::ptz_hikvision::PASSWORD
+    );
+    camera.server().misbehave(Fault::Instead(403, "application/xml", said.into_bytes())).on("continuous");
+    let answer = desk.post("/ptz/gate/move", r#"{"pan":0.5}"#).await;
+    assert_eq!(answer.status, 502);
+    desk.no_secrets();
+    wait("the camera at rest", || !camera.moving()).await;
+}
