@@ -1,4 +1,5 @@
-//! The command line: `camgate [run] [CONFIG]`, `check`, `pipeline`, `probe`, `health`.
+//! The command line: `camgate [run] [CONFIG]`, `check`, `pipeline`, `probe`, `discover`,
+//! `health`.
 
 mod cli;
 
@@ -61,6 +62,24 @@ enum Command {
         #[arg(long)]
         fingerprint: Option<String>,
     },
+    /// List the ONVIF cameras of the network, with their RTSP addresses.
+    Discover {
+        /// Ask only this address, as in 192.168.1.64:3702.
+        #[arg(long)]
+        to: Option<std::net::SocketAddr>,
+        /// How long to wait for answers, in seconds.
+        #[arg(long, default_value_t = 3)]
+        timeout: u64,
+        /// The user at the cameras; the password is taken from $CAMGATE_ONVIF_PASSWORD.
+        #[arg(long)]
+        user: Option<String>,
+        /// Print entries for the configuration, with PASSWORD in place of the password.
+        #[arg(long)]
+        yaml: bool,
+        /// Write the entries into a new file, with the password, for its owner to read.
+        #[arg(long)]
+        write: Option<PathBuf>,
+    },
     /// Ask the camgate of this machine whether it is well (for container health checks).
     Health {
         /// The configuration, as for run.
@@ -77,6 +96,9 @@ fn main() -> ExitCode {
         Command::Pipeline { path, config, credentials, view } => cli::pipeline::print(&path, config, credentials, view),
         Command::Probe { url, seconds, transport, fingerprint } => {
             cli::probe::probe(&url, seconds, &transport, fingerprint.as_deref())
+        }
+        Command::Discover { to, timeout, user, yaml, write } => {
+            cli::discover::discover(&cli::discover::Options { to, seconds: timeout, user, yaml, write })
         }
         Command::Health { config } => cli::health::check(config),
     };

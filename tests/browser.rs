@@ -18,6 +18,8 @@ mod looks;
 mod play;
 #[path = "browser/poster.rs"]
 mod poster;
+#[path = "browser/ptz.rs"]
+mod ptz;
 #[path = "browser/ptz_page.rs"]
 mod ptz_page;
 #[path = "browser/recovery.rs"]

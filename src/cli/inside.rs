@@ -12,6 +12,7 @@ use camgate::hls::playlist::Variant;
 use camgate::http::{Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Seen, Watch};
 use camgate::path::registry::Registry;
 use camgate::path::status::{PathStatus, StateName};
+use camgate::ptz::steerers::Steerers;
 use camgate::ptz::{Ask, Camera, Reply};
 use camgate::webrtc::ice;
 use camgate::webrtc::offer;
@@ -22,6 +23,7 @@ pub struct Inside {
     pub registry: Registry,
     pub sessions: Sessions,
     pub muxers: Muxers,
+    pub steerers: Steerers,
     pub ready: AtomicBool,
 }
 
@@ -120,11 +122,11 @@ impl Gateway for Inside {
     }
 
     fn cameras(&self) -> Vec<Camera> {
-        Vec::new()
+        self.steerers.cameras()
     }
 
-    fn steer<'a>(&'a self, path: &'a str, _ask: Ask) -> Boxed<'a, Result<Reply>> {
-        Box::pin(async move { Err(Error::new(Kind::Unavailable, format!("path \"{path}\" cannot be steered yet"))) })
+    fn steer<'a>(&'a self, path: &'a str, ask: Ask) -> Boxed<'a, Result<Reply>> {
+        Box::pin(async move { self.steerers.ask(&self.config(), path, ask).await })
     }
 
     fn ice_links(&self, user: &str) -> Vec<String> {

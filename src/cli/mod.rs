@@ -1,6 +1,7 @@
 //! What each command does.
 
 pub mod config;
+pub mod discover;
 pub mod health;
 mod inside;
 pub mod pipeline;

@@ -12,6 +12,7 @@ use camgate::config::{self, Config, LogLevel};
 use camgate::hls::muxers::Muxers;
 use camgate::http;
 use camgate::path::registry::Registry;
+use camgate::ptz::steerers::Steerers;
 use camgate::webrtc::ice::Ice;
 use camgate::webrtc::session::Sessions;
 use camgate::webrtc::webrtcbin::{self, WebrtcBin};
@@ -101,7 +102,8 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     ice.warm(&config);
     let registry = Registry::start(config.clone());
     let sessions = Sessions::new(engine, ice.clone(), registry.config_changes());
-    let inside = Arc::new(Inside { registry, sessions, muxers: Muxers::new(), ready: AtomicBool::new(true) });
+    let steerers = Steerers::start(&config);
+    let inside = Arc::new(Inside { registry, sessions, muxers: Muxers::new(), steerers, ready: AtomicBool::new(true) });
     let mut server = http::serve(listeners, inside.clone())?;
     tokio::spawn(always_remux(inside.clone()));
     announce(&server);
@@ -130,6 +132,8 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     tracing::info!("shutting down");
     inside.ready.store(false, Ordering::Relaxed);
     let ending = async {
+        // First of all: what moves is to stand still.
+        inside.steerers.shutdown().await;
         // A viewer's pipeline that is frozen must not keep the cameras from their TEARDOWN.
         let _ = tokio::time::timeout(Duration::from_secs(2), inside.sessions.shutdown()).await;
         inside.registry.shutdown().await;
@@ -196,6 +200,7 @@ async fn reload(
         }
     }
     let diff = inside.registry.apply(config.clone()).await;
+    inside.steerers.apply(&config);
     if diff.globals.contains(&"logLevel") {
         let _ = levels.reload(filter(config.log_level));
     }

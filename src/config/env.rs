@@ -18,7 +18,7 @@ use super::schema::{Cx, Field, Shape};
 use super::yaml::{self, Entry, Map, Node, Value};
 
 /// Variables that are read elsewhere (the command line).
-pub const RESERVED_VARIABLES: &[&str] = &["CAMGATE_CONFIG", "CAMGATE_LOG"];
+pub const RESERVED_VARIABLES: &[&str] = &["CAMGATE_CONFIG", "CAMGATE_LOG", "CAMGATE_ONVIF_PASSWORD"];
 
 /// What became of one variable.
 enum Outcome {

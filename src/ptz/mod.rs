@@ -15,6 +15,23 @@
 //! | [`hikvision`], [`onvif`], [`soap`] | the drivers |
 //! | [`discovery`] | WS-Discovery |
 
+mod auto;
+pub mod client;
+pub mod digest;
+pub mod discovery;
+pub mod hikvision;
+mod hikvision_xml;
+pub mod lens;
+pub mod onvif;
+mod onvif_session;
+mod onvif_xml;
+pub mod soap;
+pub mod state;
+pub mod steerer;
+pub mod steerers;
+pub mod tls;
+pub mod xml;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

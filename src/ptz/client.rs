@@ -1,0 +1,242 @@
+//! HTTP to one camera: its credentials, bounds and words for what goes wrong.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, WWW_AUTHENTICATE};
+use reqwest::{Method, StatusCode, redirect};
+use serde::Deserialize;
+
+use super::digest::{Challenge, Digest};
+use super::tls::{self, TurnedDown};
+use super::xml;
+use super::{Fault, Outcome};
+use crate::config::PtzTarget;
+use crate::redact;
+
+/// How long a camera may take to answer.
+pub const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a connection that nobody uses is kept: longer than between two moves.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// What a camera answered; not yet whether it agrees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status. Never 401, and never a redirect.
+    pub status: u16,
+    /// The body, decoded; empty where it is no text.
+    pub text: String,
+}
+
+/// A connection to one camera. Keeps its nonce, so that a request costs one round trip.
+pub struct Client {
+    http: reqwest::Client,
+    /// `http://host:port`
+    origin: String,
+    user: String,
+    password: crate::redact::Secret,
+    digest: Option<Box<Digest>>,
+    /// The present nonce was good once.
+    proven: bool,
+    turned_down: Option<TurnedDown>,
+}
+
+impl Client {
+    /// For a camera; nothing is sent yet.
+    pub fn new(target: &PtzTarget) -> Outcome<Client> {
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            // What a camera points to may be anybody's, and the password would go there.
+            .redirect(redirect::Policy::none())
+            .timeout(TIMEOUT)
+            .connect_timeout(TIMEOUT)
+            .pool_max_idle_per_host(1)
+            .pool_idle_timeout(IDLE)
+            .tcp_nodelay(true)
+            .http1_only();
+        let mut turned_down = None;
+        if target.tls {
+            let (config, seen) = tls::config(target.fingerprint.as_deref()).map_err(Fault::Rejected)?;
+            builder = builder.tls_backend_preconfigured(config);
+            turned_down = Some(seen);
+        }
+        let http = builder.build().map_err(|e| Fault::Rejected(format!("HTTP cannot be set up: {}", why(&e))))?;
+        Ok(Client {
+            http,
+            origin: target.origin(),
+            user: target.user.clone(),
+            password: target.password.clone(),
+            digest: None,
+            proven: false,
+            turned_down,
+        })
+    }
+
+    /// One exchange. `path` begins with `/` and holds nothing secret.
+    ///
+    /// Errors: refused (401), silent (no answer in 3 s), rejected (a redirect, a
+    /// certificate, an answer beyond the bounds).
+    pub async fn send(&mut self, method: Method, path: &str, media_type: &str, body: String) -> Outcome<Answer> {
+        // A request, its nonce renewed, and once more where that was stale already.
+        for attempt in 0..3 {
+            let authorization = match &mut self.digest {
+                Some(digest) => {
+                    digest.answer(&self.user, self.password.expose(), method.as_str(), path, body.as_bytes())
+                }
+                None => None,
+            };
+            let answered = authorization.is_some();
+            let mut request = self.request(&method, path, media_type, body.clone());
+            if let Some(value) = authorization {
+                request = request.header(AUTHORIZATION, value);
+            }
+            let (status, headers, text) = tokio::time::timeout(TIMEOUT, self.exchange(request))
+                .await
+                .map_err(|_| self.silent("does not answer"))??;
+            if status != StatusCode::UNAUTHORIZED {
+                self.proven |= answered;
+                return match status.is_redirection() {
+                    true => Err(self.redirected(&headers)),
+                    false => Ok(Answer { status: status.as_u16(), text }),
+                };
+            }
+            if let Some(fault) = locked(&text) {
+                self.digest = None;
+                return Err(fault);
+            }
+            let challenge = Digest::challenge(headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()));
+            match challenge {
+                _ if self.user.is_empty() => {
+                    let reason = "the camera wants a user name and a password (401)".to_owned();
+                    return Err(Fault::Refused { reason, locked: None });
+                }
+                Challenge::Digest(digest) => {
+                    // With a nonce that was good before it may be the nonce, also where the
+                    // camera does not say so (a restart); with a new one it is the password.
+                    let again = !answered || digest.stale() || (self.proven && attempt == 0);
+                    if !again {
+                        (self.digest, self.proven) = (None, false);
+                        let reason = "the camera refused the user name or the password (401)".to_owned();
+                        return Err(Fault::Refused { reason, locked: None });
+                    }
+                    (self.digest, self.proven) = (Some(digest), false);
+                }
+                Challenge::Basic => {
+                    let reason = "the camera wants the password in the clear (Basic), which is not sent: switch it to \
+                                  digest authentication"
+                        .to_owned();
+                    return Err(Fault::Refused { reason, locked: None });
+                }
+                Challenge::Unknown => {
+                    let reason = "the camera refuses (401), and does not say how to log in".to_owned();
+                    return Err(Fault::Refused { reason, locked: None });
+                }
+            }
+        }
+        Err(Fault::Rejected("the camera finds every nonce stale".into()))
+    }
+
+    /// One exchange without credentials, whatever comes: finding out what a camera is must
+    /// not cost an attempt at its password.
+    pub async fn peek(&self, method: Method, path: &str, media_type: &str, body: String) -> Outcome<Answer> {
+        let request = self.request(&method, path, media_type, body);
+        let (status, _, text) = tokio::time::timeout(TIMEOUT, self.exchange(request))
+            .await
+            .map_err(|_| self.silent("does not answer"))??;
+        Ok(Answer { status: status.as_u16(), text })
+    }
+
+    fn request(&self, method: &Method, path: &str, media_type: &str, body: String) -> reqwest::RequestBuilder {
+        let request = self.http.request(method.clone(), format!("{}{path}", self.origin));
+        match body.is_empty() {
+            false => request.header(CONTENT_TYPE, media_type).body(body),
+            true if *method == Method::PUT => request.header(CONTENT_LENGTH, "0"),
+            true => request,
+        }
+    }
+
+    async fn exchange(&self, request: reqwest::RequestBuilder) -> Outcome<(StatusCode, HeaderMap, String)> {
+        let mut response = request.send().await.map_err(|error| self.failed(&error))?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
+            if body.len() + chunk.len() > xml::MAX_BYTES {
+                return Err(Fault::Rejected("the camera's answer has more than 1 MiB".into()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+        let text = xml::decode(&body, kind);
+        Ok((status, headers, text))
+    }
+
+    fn failed(&self, error: &reqwest::Error) -> Fault {
+        if let Some(hex) = self.turned_down.as_ref().and_then(TurnedDown::fingerprint) {
+            return Fault::Rejected(format!(
+                "the camera's certificate is not the one that is trusted; if it is the camera's own, set ptz.fingerprint: {hex}"
+            ));
+        }
+        if error.is_timeout() {
+            return self.silent("does not answer");
+        }
+        self.silent(&why(error))
+    }
+
+    fn silent(&self, what: &str) -> Fault {
+        Fault::Silent(format!("the camera at {}: {what}", self.origin))
+    }
+
+    fn redirected(&self, headers: &HeaderMap) -> Fault {
+        let to = headers.get(LOCATION).and_then(|v| v.to_str().ok()).unwrap_or("elsewhere");
+        let to = redact::url(to).chars().filter(|c| !c.is_control()).take(200).collect::<String>();
+        Fault::Rejected(format!("the camera sends to {to}, which is not followed; if that is right, set ptz.url"))
+    }
+}
+
+/// The innermost reason, which is the one that says something.
+fn why(error: &reqwest::Error) -> String {
+    let mut reason: &dyn std::error::Error = error;
+    while let Some(source) = reason.source() {
+        reason = source;
+    }
+    redact::text(&reason.to_string()).into_owned()
+}
+
+#[derive(Deserialize)]
+struct UserCheck {
+    #[serde(default, rename = "lockStatus")]
+    lock_status: String,
+    #[serde(default, rename = "unlockTime", deserialize_with = "xml::number")]
+    unlock_time: Option<f64>,
+}
+
+/// Hikvision's word for an account that is locked.
+fn locked(text: &str) -> Option<Fault> {
+    let check: UserCheck = xml::read(text, &["userCheck"]).ok()?;
+    (check.lock_status.trim() == "locked").then(|| {
+        let seconds = check.unlock_time.unwrap_or(1800.0).clamp(1.0, 86_400.0);
+        Fault::Refused {
+            reason: format!(
+                "the camera has locked the account after wrong passwords, for {} min (401)",
+                (seconds / 60.0).ceil()
+            ),
+            locked: Some(Duration::from_secs_f64(seconds)),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_understood() {
+        let text = "<userCheck version=\"2.0\" xmlns=\"http://www.hikvision.com/ver20/XMLSchema\"><statusValue>401</statusValue>\
+                    <lockStatus>locked</lockStatus><unlockTime>1800</unlockTime></userCheck>";
+        let Some(Fault::Refused { reason, locked: Some(time) }) = locked(text) else { panic!() };
+        assert!(reason.contains("30 min") && time == Duration::from_secs(1800), "{reason}");
+        for text in ["", "<userCheck><lockStatus>unlock</lockStatus></userCheck>", "<html/>", "<userCheck>"] {
+            assert_eq!(locked(text), None, "{text}");
+        }
+    }
+}

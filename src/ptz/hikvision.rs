@@ -1,0 +1,520 @@
+//! Hikvision's ISAPI (2.0): `/ISAPI/PTZCtrl/channels/{n}/…`, XML over HTTP Digest.
+//!
+//! What a model lacks (404, `notSupport`) is made of what it has: a relative move and a box
+//! zoom are a status and an absolute move. The camera knows no dead man: it moves until it
+//! is told to stop.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+
+use super::client::Client;
+use super::hikvision_xml::{
+    ChannelCap, DeviceInfo, High, PatrolList, PresetItem, PresetList, PtzStatus, ResponseStatus,
+};
+use super::lens::{self, Lens};
+use super::xml;
+use super::{
+    About, Boxed, Capabilities, Drive, Driver, Edit, Fault, Frame, Go, Outcome, Position, Preset, Reading, Unit,
+    Velocity,
+};
+use crate::config::PtzTarget;
+
+const XML: &str = "application/xml; charset=\"UTF-8\"";
+const PROLOG: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
+/// Presets that are functions: 94 restarts the camera.
+const SPECIAL: std::ops::RangeInclusive<u32> = 33..=105;
+/// The most presets that a model has.
+const PRESETS: u32 = 300;
+
+/// A refusal, before it is known what it means for a call.
+#[derive(Debug)]
+enum No {
+    /// Not of the camera's.
+    Fault(Fault),
+    /// The camera's: HTTP status, sub-status, and its words as a sentence.
+    Camera { status: u16, sub: String, words: String },
+}
+
+impl No {
+    /// Whether the camera has no such call at all.
+    fn absent(&self) -> bool {
+        let No::Camera { status, sub, .. } = self else { return false };
+        *status == 404 || matches!(sub.as_str(), "notSupport" | "methodNotAllowed" | "invalidOperation")
+    }
+}
+
+impl From<Fault> for No {
+    fn from(fault: Fault) -> No {
+        No::Fault(fault)
+    }
+}
+
+impl From<No> for Fault {
+    fn from(no: No) -> Fault {
+        match no {
+            No::Fault(fault) => fault,
+            No::Camera { words, .. } => Fault::Rejected(words),
+        }
+    }
+}
+
+/// A camera that speaks ISAPI.
+pub struct Hikvision {
+    client: Client,
+    target: PtzTarget,
+    lens: Lens,
+    /// What the camera turned out not to have.
+    no_relative: bool,
+    no_box: bool,
+}
+
+impl Hikvision {
+    /// For a camera; nothing is sent yet.
+    pub fn new(target: &PtzTarget) -> Outcome<Hikvision> {
+        let lens = Lens { pan: (0.0, 360.0), tilt: (-90.0, 90.0), zoom: (1.0, 100.0), known: false };
+        Ok(Hikvision { client: Client::new(target)?, target: target.clone(), lens, no_relative: false, no_box: false })
+    }
+
+    fn path(&self, call: &str) -> String {
+        format!("{}/ISAPI/PTZCtrl/channels/{}/{call}", self.target.path, self.target.channel)
+    }
+
+    async fn call(&mut self, method: Method, path: &str, body: String) -> Result<String, No> {
+        let answer = self.client.send(method.clone(), path, XML, body).await?;
+        let status: Option<ResponseStatus> = xml::read(&answer.text, &["ResponseStatus"]).ok();
+        let fine = |s: &ResponseStatus| s.sub.trim() == "ok" || matches!(s.code, Some(0.0 | 1.0));
+        match (answer.status, status) {
+            (200..300, None) => Ok(answer.text),
+            (200..300, Some(status)) if fine(&status) => Ok(answer.text),
+            (code, status) => Err(refusal(code, status)),
+        }
+    }
+
+    async fn put(&mut self, call: &str, inner: &str) -> Result<(), No> {
+        let body = if inner.is_empty() { String::new() } else { format!("{PROLOG}{inner}") };
+        let path = self.path(call);
+        self.call(Method::PUT, &path, body).await.map(drop)
+    }
+
+    async fn get<T: DeserializeOwned>(&mut self, path: &str, root: &str) -> Result<T, No> {
+        let text = self.call(Method::GET, path, String::new()).await?;
+        xml::read(&text, &[root])
+            .map_err(|why| No::Fault(Fault::Rejected(format!("the camera's answer cannot be read: {why}"))))
+    }
+
+    async fn find_out(&mut self) -> Outcome<About> {
+        let info_path = format!("{}/ISAPI/System/deviceInfo", self.target.path);
+        let info = match self.get::<DeviceInfo>(&info_path, "DeviceInfo").await {
+            Ok(info) => Some(info),
+            Err(No::Fault(fault @ (Fault::Refused { .. } | Fault::Silent(_)))) => return Err(fault),
+            // Without rights on the device it can still be steered.
+            Err(_) => None,
+        };
+        let path = self.path("capabilities");
+        let cap = match self.get::<ChannelCap>(&path, "PTZChanelCap").await {
+            Ok(cap) => Some(cap),
+            Err(No::Camera { status: 404, .. }) => None,
+            Err(no) if no.absent() => {
+                let why = Fault::from(no);
+                return Err(Fault::Rejected(format!(
+                    "the camera has no PTZ on channel {}: {why}",
+                    self.target.channel
+                )));
+            }
+            Err(no) => return Err(no.into()),
+        };
+        let model = info.map(|info| xml::short(&info.model)).filter(|model| !model.is_empty());
+        let capabilities = cap.map_or(ANYTHING, |cap| self.learn(&cap));
+        Ok(About { driver: "hikvision", model, capabilities })
+    }
+
+    /// Ranges and abilities, as the camera tells them.
+    fn learn(&mut self, cap: &ChannelCap) -> Capabilities {
+        let absolute = cap.absolute.is_some();
+        if let Some(space) = cap.absolute {
+            self.lens.pan = space.x.tenths().unwrap_or(self.lens.pan);
+            self.lens.tilt = space.y.tenths().map_or(self.lens.tilt, |(low, high)| match self.up() < 0.0 {
+                true => (-high, -low),
+                false => (low, high),
+            });
+        }
+        self.lens.zoom = cap.absolute_zoom.and_then(|space| space.z.tenths()).unwrap_or(self.lens.zoom);
+        self.lens.known = true;
+        self.no_relative = cap.relative.is_none();
+        // Where it is not spoken of, it is tried.
+        self.no_box = cap.position3d == Some(false);
+        let turns = cap.continuous.is_some() || absolute;
+        Capabilities {
+            pan: turns,
+            tilt: turns,
+            zoom: cap.continuous_zoom.is_some() || cap.absolute_zoom.is_some(),
+            absolute,
+            relative: absolute || !self.no_relative,
+            presets: cap.presets.is_none_or(|n| n >= 1.0),
+            home: cap.home != Some(false),
+            patrols: cap.patrols.is_none_or(|n| n >= 1.0),
+            box_zoom: absolute || !self.no_box,
+            // Not told here; an attempt tells.
+            focus: true,
+            iris: true,
+        }
+    }
+
+    /// −1 where the camera's elevation counts downwards.
+    fn up(&self) -> f64 {
+        if self.target.invert_elevation != self.target.invert_tilt { -1.0 } else { 1.0 }
+    }
+
+    fn place(&self, high: &High) -> Option<Position> {
+        let pan = high.azimuth? / 10.0;
+        Some(Position {
+            pan: Some(if self.target.invert_pan { (360.0 - pan).rem_euclid(360.0) } else { pan }),
+            tilt: Some(high.elevation? / 10.0 * self.up() + 0.0),
+            zoom: high.zoom.map(|zoom| zoom / 10.0),
+        })
+    }
+
+    async fn position(&mut self) -> Result<Position, No> {
+        let path = self.path("status");
+        let status = self.get::<PtzStatus>(&path, "PTZStatus").await?;
+        let none = || No::Fault(Fault::Rejected("the camera does not tell where it looks".into()));
+        status.high.as_ref().and_then(|high| self.place(high)).ok_or_else(none)
+    }
+
+    async fn to(&mut self, to: Position) -> Result<(), No> {
+        let to = match to {
+            Position { pan: Some(_), tilt: Some(_), zoom: Some(_) } => to,
+            // The call wants all three.
+            _ => {
+                let at = self.position().await?;
+                Position { pan: to.pan.or(at.pan), tilt: to.tilt.or(at.tilt), zoom: to.zoom.or(at.zoom) }
+            }
+        };
+        let pan = self.lens.turned(to.pan.unwrap_or(0.0));
+        let pan = if self.target.invert_pan { (360.0 - pan).rem_euclid(360.0) } else { pan };
+        let (elevation, zoom) = (to.tilt.unwrap_or(0.0) * self.up(), to.zoom.unwrap_or(1.0));
+        let tenths = |value: f64| (value * 10.0).round() as i64;
+        let body = format!(
+            "<PTZData><AbsoluteHigh><elevation>{}</elevation><azimuth>{}</azimuth><absoluteZoom>{}</absoluteZoom>\
+             </AbsoluteHigh></PTZData>",
+            tenths(elevation),
+            tenths(pan),
+            tenths(zoom)
+        );
+        self.put("absolute", &body).await
+    }
+
+    /// By fractions of the picture.
+    async fn by(&mut self, by: Velocity) -> Result<(), No> {
+        // Natively half a picture at most.
+        let near = by.pan.abs() <= 0.5 && by.tilt.abs() <= 0.5;
+        if !self.no_relative && near {
+            let part = |fraction: f64| (fraction * 2.0 * 255.0).round() as i64;
+            let body = format!(
+                "<PTZData><Relative><positionX>{}</positionX><positionY>{}</positionY><relativeZoom>{}</relativeZoom>\
+                 </Relative></PTZData>",
+                part(by.pan),
+                part(by.tilt),
+                (by.zoom * 100.0).round() as i64
+            );
+            match self.put("relative", &body).await {
+                Err(no) if no.absent() => self.no_relative = true,
+                done => return done,
+            }
+        }
+        let at = self.position().await?;
+        let to = self.lens.shifted(at, by.pan, by.tilt, 1.0 + by.zoom);
+        self.to(to).await
+    }
+
+    async fn boxed(&mut self, frame: Frame) -> Result<(), No> {
+        if !self.no_box {
+            match self.position3d(corners(frame)).await {
+                Err(no) if no.absent() => self.no_box = true,
+                done => return done,
+            }
+        }
+        let at = self.position().await?;
+        let to = self.lens.framed(at, frame);
+        self.to(to).await
+    }
+
+    async fn position3d(&mut self, [(x0, y0), (x1, y1)]: [(i64, i64); 2]) -> Result<(), No> {
+        let point = |name: &str, x: i64, y: i64| {
+            format!("<{name}><positionX>{x}</positionX><positionY>{y}</positionY></{name}>")
+        };
+        let body = format!(
+            "<PTZData><Position3D>{}{}</Position3D></PTZData>",
+            point("StartPoint", x0, y0),
+            point("EndPoint", x1, y1)
+        );
+        self.put("position3D", &body).await
+    }
+
+    async fn center(&mut self, x: f64, y: f64) -> Result<(), No> {
+        if self.no_relative && !self.no_box {
+            let point = grid(x, y);
+            match self.position3d([point, point]).await {
+                Err(no) if no.absent() => self.no_box = true,
+                done => return done,
+            }
+        }
+        self.by(Velocity { pan: x - 0.5, tilt: 0.5 - y, zoom: 0.0 }).await
+    }
+
+    async fn list(&mut self) -> Result<Vec<PresetItem>, No> {
+        let path = self.path("presets");
+        Ok(self.get::<PresetList>(&path, "PTZPresetList").await?.presets)
+    }
+
+    async fn goto(&mut self, id: &str) -> Result<(), No> {
+        let id = self.preset_id(id)?;
+        match self.put(&format!("presets/{id}/goto"), "").await {
+            Err(no @ No::Camera { .. }) => {
+                // Each model has words of its own for a preset that is not set.
+                let known =
+                    self.list().await.is_ok_and(|list| list.iter().any(|p| p.is(id) && p.enabled != Some(false)));
+                Err(if known || SPECIAL.contains(&id) { no } else { unknown(id).into() })
+            }
+            done => done,
+        }
+    }
+
+    fn preset_id(&self, id: &str) -> Result<u32, No> {
+        let number = id.parse::<u32>().ok().filter(|n| (1..=PRESETS).contains(n));
+        let number = number.ok_or_else(|| Fault::NotFound(format!("there is no preset \"{}\"", xml::short(id))))?;
+        if SPECIAL.contains(&number) && !self.target.allow_special_presets {
+            let reason = format!(
+                "preset {number} is a function of the camera (33 to 105 are, and 94 restarts it), and no place: \
+                 ptz.allowSpecialPresets lets it be called"
+            );
+            return Err(Fault::Unsupported(reason).into());
+        }
+        Ok(number)
+    }
+
+    async fn save(&mut self, id: Option<&str>, name: Option<&str>) -> Result<u32, No> {
+        let list = self.list().await?;
+        let id = match id {
+            Some(id) => self.preset_id(id)?,
+            None => (1..=PRESETS)
+                .find(|n| !SPECIAL.contains(n) && !list.iter().any(|p| p.is(*n) && p.enabled != Some(false)))
+                .ok_or_else(|| Fault::Rejected("the camera has no free preset".into()))?,
+        };
+        let old = list.iter().find(|p| p.is(id)).map(|p| p.name.clone()).filter(|name| !name.is_empty());
+        let name = name.map(str::to_owned).or(old).unwrap_or_else(|| format!("Preset {id}"));
+        let body = format!(
+            "<PTZPreset><enabled>true</enabled><id>{id}</id><presetName>{}</presetName></PTZPreset>",
+            xml::escape(&name)
+        );
+        self.put(&format!("presets/{id}"), &body).await?;
+        Ok(id)
+    }
+
+    async fn rename(&mut self, id: &str, name: &str) -> Result<(), No> {
+        let number = self.preset_id(id)?;
+        let list = self.list().await?;
+        let preset = list.iter().find(|p| p.is(number)).ok_or_else(|| unknown(number))?;
+        let at = self.position().await?;
+        // The camera stores where it looks together with the name.
+        let there = preset.high.as_ref().and_then(|high| self.place(high)).is_some_and(|place| lens::near(place, at));
+        if !there {
+            return Err(Fault::Unsupported(lens::RENAME.into()).into());
+        }
+        self.save(Some(id), Some(name)).await.map(drop)
+    }
+
+    async fn delete(&mut self, id: &str) -> Result<(), No> {
+        let id = self.preset_id(id)?;
+        if !self.list().await?.iter().any(|p| p.is(id)) {
+            return Err(unknown(id).into());
+        }
+        let path = self.path(&format!("presets/{id}"));
+        self.call(Method::DELETE, &path, String::new()).await.map(drop)
+    }
+
+    async fn patrol(&mut self, id: &str, order: &str) -> Result<(), No> {
+        let missing = || Fault::NotFound(format!("there is no patrol \"{}\"", xml::short(id)));
+        let number = id.parse::<u32>().map_err(|_| missing())?;
+        match self.put(&format!("patrols/{number}/{order}"), "").await {
+            Err(no @ No::Camera { .. }) => {
+                let path = self.path("patrols");
+                let list = self.get::<PatrolList>(&path, "PTZPatrolList").await;
+                let known = list.map_or(true, |list| list.patrols.iter().any(|p| p.id.trim().parse() == Ok(number)));
+                Err(if known { no } else { missing().into() })
+            }
+            done => done,
+        }
+    }
+
+    async fn drive_now(&mut self, drive: Drive) -> Result<(), No> {
+        let (what, speed) = match drive {
+            Drive::Move(v) => {
+                let (pan, tilt) = (flip(v.pan, self.target.invert_pan), flip(v.tilt, self.target.invert_tilt));
+                let body = format!(
+                    "<PTZData><pan>{}</pan><tilt>{}</tilt><zoom>{}</zoom></PTZData>",
+                    percent(pan),
+                    percent(tilt),
+                    percent(v.zoom)
+                );
+                return self.put("continuous", &body).await;
+            }
+            Drive::Focus(speed) => ("focus", speed),
+            Drive::Iris(speed) => ("iris", speed),
+        };
+        let path = format!("{}/ISAPI/System/Video/inputs/channels/{}/{what}", self.target.path, self.target.channel);
+        let data = if what == "focus" { "FocusData" } else { "IrisData" };
+        let body = format!("{PROLOG}<{data}><{what}>{}</{what}></{data}>", percent(speed));
+        match self.call(Method::PUT, &path, body).await {
+            Err(no) if no.absent() => Err(Fault::Unsupported(format!("the camera's {what} cannot be moved")).into()),
+            done => done.map(drop),
+        }
+    }
+}
+
+impl Driver for Hikvision {
+    fn about(&mut self) -> Boxed<'_, Outcome<About>> {
+        Box::pin(self.find_out())
+    }
+
+    fn drive(&mut self, drive: Drive, _lasts: Duration) -> Boxed<'_, Outcome<()>> {
+        Box::pin(async move { Ok(self.drive_now(drive).await?) })
+    }
+
+    fn go<'a>(&'a mut self, go: &'a Go) -> Boxed<'a, Outcome<()>> {
+        Box::pin(async move {
+            if matches!(go, Go::To(..) | Go::By(_) | Go::Box(_)) && !self.lens.known {
+                self.find_out().await?;
+            }
+            Ok(match go {
+                Go::To(to, unit) => {
+                    let to = if *unit == Unit::Normalized { self.lens.degrees(*to) } else { *to };
+                    self.lens.fits(to)?;
+                    self.to(to).await?
+                }
+                Go::By(by) => {
+                    let (pan, tilt) = (flip(by.pan, self.target.invert_pan), flip(by.tilt, self.target.invert_tilt));
+                    self.by(Velocity { pan, tilt, zoom: by.zoom }).await?
+                }
+                Go::Preset(id) => self.goto(id).await?,
+                Go::Home => self.put("homeposition/goto", "").await?,
+                Go::Patrol(id) => self.patrol(id, "start").await?,
+                Go::Box(frame) => self.boxed(*frame).await?,
+                Go::Center(x, y) => self.center(*x, *y).await?,
+            })
+        })
+    }
+
+    fn read(&mut self) -> Boxed<'_, Outcome<Reading>> {
+        Box::pin(async move {
+            let position = match self.position().await {
+                Ok(position) => Some(position),
+                Err(no) if no.absent() => None,
+                Err(no) => return Err(no.into()),
+            };
+            let normalized = position.filter(|_| self.lens.known).map(|p| self.lens.normalized(p));
+            Ok(Reading { position, normalized, moving: None })
+        })
+    }
+
+    fn presets(&mut self) -> Boxed<'_, Outcome<Vec<Preset>>> {
+        Box::pin(async move {
+            let list = self.list().await?;
+            let shown = |p: PresetItem| Preset {
+                name: Some(xml::short(&p.name)).filter(|n| !n.is_empty()).unwrap_or_else(|| p.id.trim().to_owned()),
+                enabled: p.enabled.unwrap_or(true),
+                id: xml::short(&p.id),
+            };
+            // The functions are no places.
+            let special = |p: &PresetItem| p.id.trim().parse().is_ok_and(|n: u32| SPECIAL.contains(&n));
+            let all = self.target.allow_special_presets;
+            Ok(list.into_iter().filter(|p| all || !special(p)).map(shown).collect())
+        })
+    }
+
+    fn edit<'a>(&'a mut self, edit: &'a Edit) -> Boxed<'a, Outcome<Option<String>>> {
+        Box::pin(async move {
+            match edit {
+                Edit::Save { id, name } => {
+                    let id = self.save(id.as_deref(), name.as_deref()).await?;
+                    return Ok(Some(id.to_string()));
+                }
+                Edit::Rename { id, name } => self.rename(id, name).await?,
+                Edit::Delete(id) => self.delete(id).await?,
+                Edit::StopPatrol(id) => self.patrol(id, "stop").await?,
+            }
+            Ok(None)
+        })
+    }
+}
+
+impl PresetItem {
+    fn is(&self, id: u32) -> bool {
+        self.id.trim().parse() == Ok(id)
+    }
+}
+
+/// What is assumed of a camera that does not tell.
+const ANYTHING: Capabilities = Capabilities {
+    pan: true,
+    tilt: true,
+    zoom: true,
+    absolute: true,
+    relative: true,
+    presets: true,
+    home: true,
+    patrols: true,
+    box_zoom: true,
+    focus: true,
+    iris: true,
+};
+
+fn unknown(id: u32) -> Fault {
+    Fault::NotFound(format!("there is no preset \"{id}\""))
+}
+
+fn refusal(code: u16, status: Option<ResponseStatus>) -> No {
+    let status = status.unwrap_or_default();
+    let (sub, words) = (xml::short(&status.sub), xml::short(&status.words));
+    let said = match (sub.as_str(), words.as_str()) {
+        ("", "") if code == 404 => "it has no such function".to_owned(),
+        ("", "") => "it does not say why".to_owned(),
+        ("", words) => words.to_owned(),
+        (sub, "") => sub.to_owned(),
+        (sub, words) => format!("{sub} ({words})"),
+    };
+    let busy = if status.code == Some(2.0) { ", it is busy" } else { "" };
+    No::Camera { status: code, sub, words: format!("the camera refuses{busy}: {said}, HTTP {code}") }
+}
+
+/// −100 to 100; no speed is so small that it is none.
+fn percent(speed: f64) -> i64 {
+    match (speed * 100.0).round() as i64 {
+        0 if speed > 0.0 => 1,
+        0 if speed < 0.0 => -1,
+        whole => whole,
+    }
+}
+
+fn flip(value: f64, inverted: bool) -> f64 {
+    if inverted { -value + 0.0 } else { value }
+}
+
+/// A point of the picture on the grid of `position3D`: 0 to 255, from the lower left.
+fn grid(x: f64, y: f64) -> (i64, i64) {
+    let whole = |fraction: f64| (fraction.clamp(0.0, 1.0) * 255.0).round() as i64;
+    (whole(x), whole(1.0 - y))
+}
+
+/// Drawn from left to right it zooms in, from right to left out.
+fn corners(frame: Frame) -> [(i64, i64); 2] {
+    let (left, right) = (frame.x, frame.x + frame.width);
+    let (from, to) = if frame.out { (right, left) } else { (left, right) };
+    [grid(from, frame.y), grid(to, frame.y + frame.height)]
+}
+
+#[cfg(test)]
+#[path = "hikvision_tests.rs"]
+mod tests;

@@ -1,0 +1,289 @@
+//! One task per camera: carries out what [`super::state`] decides.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::auto;
+use super::state::{Answer, Command, Done, Event, State, Task, Ticket};
+use super::{Ask, Boxed, Camera, Capabilities, Driver, Fault, Outcome, Reply};
+use crate::config::PtzTarget;
+use crate::error::{Error, Kind, Result};
+
+/// Requests that may wait for the task.
+const MAILBOX: usize = 64;
+/// An exchange with all it takes, such as the first one with an ONVIF camera. Each request
+/// in it has its own, shorter time.
+const EXCHANGE: Duration = Duration::from_secs(10);
+/// When nothing is due.
+const FAR: Duration = Duration::from_secs(3_600);
+
+enum Request {
+    Ask(Ask, oneshot::Sender<Answer>),
+    Look,
+    Close(oneshot::Sender<()>),
+}
+
+/// A camera's steerer; cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    tx: mpsc::Sender<Request>,
+    seen: watch::Receiver<Camera>,
+    turned_away: Arc<AtomicU64>,
+    began: Instant,
+    epoch: SystemTime,
+}
+
+impl Handle {
+    /// Asks something of the camera. The future may be dropped; the camera gets what was
+    /// asked all the same.
+    pub async fn ask(&self, ask: Ask) -> Result<Reply> {
+        let (tx, rx) = oneshot::channel();
+        // A stop waits for its place; everything else is turned away where there is none.
+        let sent = match ask {
+            Ask::Stop => self.tx.send(Request::Ask(ask, tx)).await.map_err(|_| ()),
+            _ => self.tx.try_send(Request::Ask(ask, tx)).map_err(|_| ()),
+        };
+        if sent.is_err() {
+            return Err(self.busy());
+        }
+        match rx.await {
+            Ok(answer) => self.reply(answer),
+            Err(_) => Err(closing()),
+        }
+    }
+
+    fn reply(&self, answer: Answer) -> Result<Reply> {
+        match answer {
+            Answer::Done => Ok(Reply::Done),
+            Answer::Moving(until) => Ok(Reply::Moving(self.epoch + Duration::from_millis(until))),
+            Answer::Status(status) => Ok(Reply::Status(status)),
+            Answer::Presets(presets) => Ok(Reply::Presets(presets)),
+            Answer::Saved(id) => Ok(id.map_or(Reply::Done, Reply::Saved)),
+            Answer::Failed(fault) => Err(fault.into()),
+            Answer::Busy => Err(self.busy()),
+            Answer::Closing => Err(closing()),
+        }
+    }
+
+    fn busy(&self) -> Error {
+        if self.tx.is_closed() {
+            return closing();
+        }
+        let turned_away = self.turned_away.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::warn!(camera = %self.seen.borrow().name, turned_away, "too much waits for this camera");
+        Error::new(Kind::Unavailable, "too much waits for this camera: try again in a moment").retry_after(1)
+    }
+
+    /// What is known of the camera now; the task may look after one that was not heard of
+    /// for long. Waits for nothing.
+    pub fn look(&self) -> Camera {
+        let _ = self.tx.try_send(Request::Look);
+        self.seen.borrow().clone()
+    }
+
+    /// Requests that found no place, since the beginning.
+    pub fn turned_away(&self) -> u64 {
+        self.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// How long it has run.
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Stops the camera if it moves, and ends. Returns when that is done.
+    pub async fn close(&self) {
+        let (tx, rx) = oneshot::channel();
+        if self.tx.send(Request::Close(tx)).await.is_ok() {
+            let _ = rx.await;
+        }
+    }
+}
+
+fn closing() -> Error {
+    Error::new(Kind::Unavailable, "this camera's configuration changes, or camgate ends: try again").retry_after(1)
+}
+
+/// Starts the steerer of a path's camera on the present runtime. `before`: its predecessor
+/// for the same camera, which has to end first.
+pub fn spawn(name: &str, target: &PtzTarget, before: Option<Handle>) -> Handle {
+    let (tx, rx) = mpsc::channel(MAILBOX);
+    let driver = target.driver.word();
+    let seen = watch::Sender::new(Camera {
+        name: name.into(),
+        driver,
+        model: None,
+        online: false,
+        error: None,
+        capabilities: Capabilities::default(),
+    });
+    let handle = Handle {
+        tx,
+        seen: seen.subscribe(),
+        turned_away: Arc::default(),
+        began: Instant::now(),
+        epoch: SystemTime::now(),
+    };
+    let steerer = Steerer {
+        state: State::new(target.move_timeout),
+        driver: Some(auto::driver(target)),
+        began: handle.began,
+        seen,
+        waiting: HashMap::new(),
+        next: 0,
+        closing: Vec::new(),
+    };
+    tokio::spawn(async move {
+        if let Some(before) = before {
+            before.close().await;
+        }
+        steerer.run(rx).await;
+    });
+    handle
+}
+
+/// The camera, lent to an exchange and given back by it.
+type Lent = (Outcome<Box<dyn Driver>>, std::result::Result<Done, Fault>);
+
+struct Steerer {
+    state: State,
+    /// None while an exchange has it.
+    driver: Option<Outcome<Box<dyn Driver>>>,
+    began: Instant,
+    seen: watch::Sender<Camera>,
+    waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
+    next: Ticket,
+    closing: Vec<oneshot::Sender<()>>,
+}
+
+impl Steerer {
+    async fn run(mut self, mut rx: mpsc::Receiver<Request>) {
+        let mut exchange: Option<Boxed<'static, Lent>> = None;
+        // The camera is looked at once without being asked, so that the list knows it.
+        let mut event = Some(Event::Look);
+        loop {
+            if let Some(event) = event.take() {
+                let commands = self.state.step(self.now(), event);
+                let mut ended = false;
+                for command in commands {
+                    match command {
+                        Command::Run(task) => exchange = self.begin(task),
+                        Command::Reply(ticket, answer) => {
+                            if let Some(client) = self.waiting.remove(&ticket) {
+                                let _ = client.send(answer);
+                            }
+                        }
+                        Command::End => ended = true,
+                    }
+                }
+                self.publish();
+                if ended {
+                    break;
+                }
+            }
+            let due =
+                self.state.due().map_or_else(|| Instant::now() + FAR, |ms| self.began + Duration::from_millis(ms));
+            event = tokio::select! {
+                biased;
+                (driver, result) = ended(&mut exchange) => {
+                    exchange = None;
+                    self.driver = Some(driver);
+                    Some(Event::Done(result))
+                }
+                request = rx.recv() => Some(self.request(request)),
+                () = tokio::time::sleep_until(due.into()) => Some(Event::Tick),
+            };
+        }
+        for client in self.closing {
+            let _ = client.send(());
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn request(&mut self, request: Option<Request>) -> Event {
+        match request {
+            Some(Request::Ask(ask, client)) => {
+                self.next += 1;
+                self.waiting.insert(self.next, client);
+                Event::Ask(self.next, ask)
+            }
+            Some(Request::Look) => Event::Look,
+            Some(Request::Close(client)) => {
+                self.closing.push(client);
+                Event::Close
+            }
+            None => Event::Close,
+        }
+    }
+
+    fn begin(&mut self, task: Task) -> Option<Boxed<'static, Lent>> {
+        // invariant: the state begins an exchange only when the last one gave the driver back.
+        let driver = self.driver.take()?;
+        Some(Box::pin(async move {
+            let mut driver = match driver {
+                Ok(driver) => driver,
+                Err(fault) => return (Err(fault.clone()), Err(fault)),
+            };
+            let result = match tokio::time::timeout(EXCHANGE, carry_out(driver.as_mut(), task)).await {
+                Ok(result) => result,
+                Err(_) => Err(Fault::Silent("the camera takes too long".into())),
+            };
+            (Ok(driver), result)
+        }))
+    }
+
+    fn publish(&self) {
+        let (online, error) = self.state.health();
+        let about = self.state.about();
+        self.seen.send_if_modified(|camera| {
+            let changed = camera.online != online || camera.error.as_deref() != error;
+            if changed {
+                match error {
+                    Some(error) => tracing::warn!(camera = %camera.name, "{error}"),
+                    None if online => tracing::info!(camera = %camera.name, "PTZ ready"),
+                    None => {}
+                }
+            }
+            (camera.online, camera.error) = (online, error.map(str::to_owned));
+            if let Some(about) = about {
+                (camera.driver, camera.model) = (about.driver, about.model.clone());
+                camera.capabilities = about.capabilities;
+            }
+            changed || about.is_some()
+        });
+    }
+}
+
+async fn ended(exchange: &mut Option<Boxed<'static, Lent>>) -> Lent {
+    match exchange {
+        Some(exchange) => exchange.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn carry_out(driver: &mut dyn Driver, task: Task) -> Outcome<Done> {
+    Ok(match &task {
+        Task::About => Done::About(driver.about().await?),
+        Task::Drive(drive, lasts) => {
+            driver.drive(*drive, Duration::from_millis(*lasts)).await?;
+            Done::Nothing
+        }
+        Task::Go(go) => {
+            driver.go(go).await?;
+            Done::Nothing
+        }
+        Task::Read => Done::Reading(driver.read().await?),
+        Task::Presets => Done::Presets(driver.presets().await?),
+        Task::Edit(edit) => match (edit, driver.edit(edit).await?) {
+            (super::Edit::Save { .. }, id) => Done::Saved(id),
+            _ => Done::Nothing,
+        },
+    })
+}
