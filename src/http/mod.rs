@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `route` | what a URL means (pure) |
+//! | `route`, `route_ptz` | what a URL means (pure) |
 //! | `client` | who the peer is, behind trusted proxies (pure) |
 //! | `credentials`, `password`, `auth` | who sent a request and what they may do |
 //! | `limits` | requests per address, sizes, times |
@@ -32,6 +32,7 @@ mod ptz;
 mod ptz_body;
 mod reply;
 mod route;
+mod route_ptz;
 mod server;
 mod snapshot;
 mod whep;

@@ -23,7 +23,7 @@ use actix_web::web::Payload;
 use serde_json::{Value, json};
 
 use super::limits::read_body;
-use super::route::{Ptz, Steer};
+use super::route_ptz::{Ptz, Steer};
 use super::server::Asked;
 use super::{origin, ptz_body, reply};
 use crate::config::Action;

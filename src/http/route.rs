@@ -10,6 +10,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::route_ptz::{self, Ptz};
 use crate::config::{is_hls_name, valid_path_name};
 
 /// First segments that belong to routes of later versions.
@@ -50,52 +51,6 @@ pub enum Route {
     Reserved(String),
     /// No name at all; the text is the sentence for the 400.
     Bad(String),
-}
-
-/// What a PTZ request is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ptz {
-    /// `/ptz/cameras`: all that may be steered.
-    Cameras,
-    /// `/ptz/{path}/…`
-    Camera {
-        /// The path's name, valid.
-        path: String,
-        /// What is to be done with its camera.
-        steer: Steer,
-    },
-}
-
-/// What can be done with a camera.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Steer {
-    /// `/move`
-    Move,
-    /// `/stop`
-    Stop,
-    /// `/home`
-    Home,
-    /// `/boxzoom`
-    Box,
-    /// `/center`
-    Center,
-    /// `/focus`
-    Focus,
-    /// `/iris`
-    Iris,
-    /// `/status`
-    Status,
-    /// `/presets`
-    Presets,
-    /// `/preset/{id}`; the id is not checked yet.
-    Preset(String),
-    /// `/patrol/{id}/start` and `/stop`; the id is not checked yet.
-    Patrol {
-        /// Which.
-        id: String,
-        /// Whether it is to begin.
-        start: bool,
-    },
 }
 
 /// A WHEP URL, before the method tells endpoint from session.
@@ -199,7 +154,7 @@ pub fn route(raw: &str) -> Route {
         ["whep", rest @ ..] => {
             return Route::Whep(Whep { form: Form::Prefix, rest: rest.join("/"), secret: None });
         }
-        ["ptz", rest @ ..] => return ptz(rest),
+        ["ptz", rest @ ..] => return route_ptz::route(rest),
         [first, ..] if RESERVED_FIRST.contains(first) => {
             return Route::Reserved(format!("/{first} is reserved and does not exist yet"));
         }
@@ -232,39 +187,6 @@ pub fn route(raw: &str) -> Route {
     let name = path.strip_suffix('/').unwrap_or(&path);
     match valid_path_name(name) {
         Ok(()) => Route::Player(name.into()),
-        Err(reason) => Route::Bad(reason),
-    }
-}
-
-/// What is behind `/ptz/`. Path names may have slashes, so that the end decides; what is
-/// behind the last `preset` is an id, and a path that ends so cannot be named here.
-fn ptz(rest: &[&str]) -> Route {
-    let (path, steer) = match rest {
-        ["cameras"] => return Route::Ptz(Ptz::Cameras),
-        [path @ .., "patrol", id, verb @ ("start" | "stop")] if !path.is_empty() => {
-            (path, Steer::Patrol { id: (*id).into(), start: *verb == "start" })
-        }
-        [path @ .., "preset", id] if !path.is_empty() => (path, Steer::Preset((*id).into())),
-        [path @ .., verb] => {
-            let steer = match *verb {
-                "move" => Steer::Move,
-                "stop" => Steer::Stop,
-                "home" => Steer::Home,
-                "boxzoom" => Steer::Box,
-                "center" => Steer::Center,
-                "focus" => Steer::Focus,
-                "iris" => Steer::Iris,
-                "status" => Steer::Status,
-                "presets" => Steer::Presets,
-                _ => return Route::Reserved("there is nothing at this URL below /ptz".into()),
-            };
-            (path, steer)
-        }
-        [] => return Route::Reserved("there is nothing at /ptz itself, but at /ptz/cameras".into()),
-    };
-    let path = path.join("/");
-    match valid_path_name(&path) {
-        Ok(()) => Route::Ptz(Ptz::Camera { path, steer }),
         Err(reason) => Route::Bad(reason),
     }
 }
@@ -375,30 +297,6 @@ mod tests {
             "/gate/inside/snapshot.jpg",
             "/a?b",
         ] {
-            assert!(matches!(route(raw), Route::Bad(_)), "{raw}: {:?}", route(raw));
-        }
-    }
-
-    #[test]
-    fn ptz_by_the_end() {
-        let camera = |path: &str, steer| Route::Ptz(Ptz::Camera { path: path.into(), steer });
-        for (raw, want) in [
-            ("/ptz/cameras", Route::Ptz(Ptz::Cameras)),
-            ("/ptz/gate/move", camera("gate", Steer::Move)),
-            ("/ptz/site/north/gate/stop", camera("site/north/gate", Steer::Stop)),
-            ("/ptz/site%2Fgate/st%61tus", camera("site/gate", Steer::Status)),
-            ("/ptz/cameras/presets", camera("cameras", Steer::Presets)),
-            ("/ptz/move/move", camera("move", Steer::Move)),
-            ("/ptz/a/b/preset/7", camera("a/b", Steer::Preset("7".into()))),
-            ("/ptz/a/preset/stop", camera("a", Steer::Preset("stop".into()))),
-            ("/ptz/a/preset/P%20%C3%A4", camera("a", Steer::Preset("P ä".into()))),
-            ("/ptz/a/patrol/2/start", camera("a", Steer::Patrol { id: "2".into(), start: true })),
-            ("/ptz/a/b/patrol/2/stop", camera("a/b", Steer::Patrol { id: "2".into(), start: false })),
-            ("/ptz/preset/home", camera("preset", Steer::Home)),
-        ] {
-            assert_eq!(route(raw), want, "{raw}");
-        }
-        for raw in ["/ptz/move", "/ptz//move", "/ptz/a//stop", "/ptz/../status", "/ptz/v3/a/move", "/ptz/ä/move"] {
             assert!(matches!(route(raw), Route::Bad(_)), "{raw}: {:?}", route(raw));
         }
     }

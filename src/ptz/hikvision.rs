@@ -10,9 +10,8 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 
 use super::client::Client;
-use super::hikvision_xml::{
-    ChannelCap, DeviceInfo, High, PatrolList, PresetItem, PresetList, PtzStatus, ResponseStatus,
-};
+use super::hikvision_xml::{ChannelCap, DeviceInfo, High, PatrolList, PresetItem, PresetList, PtzStatus};
+use super::isapi::{No, call, corners, flip, grid, percent};
 use super::lens::{self, Lens};
 use super::xml;
 use super::{
@@ -21,44 +20,11 @@ use super::{
 };
 use crate::config::PtzTarget;
 
-const XML: &str = "application/xml; charset=\"UTF-8\"";
 const PROLOG: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
 /// Presets that are functions: 94 restarts the camera.
 const SPECIAL: std::ops::RangeInclusive<u32> = 33..=105;
 /// The most presets that a model has.
 const PRESETS: u32 = 300;
-
-/// A refusal, before it is known what it means for a call.
-#[derive(Debug)]
-enum No {
-    /// Not of the camera's.
-    Fault(Fault),
-    /// The camera's: HTTP status, sub-status, and its words as a sentence.
-    Camera { status: u16, sub: String, words: String },
-}
-
-impl No {
-    /// Whether the camera has no such call at all.
-    fn absent(&self) -> bool {
-        let No::Camera { status, sub, .. } = self else { return false };
-        *status == 404 || matches!(sub.as_str(), "notSupport" | "methodNotAllowed" | "invalidOperation")
-    }
-}
-
-impl From<Fault> for No {
-    fn from(fault: Fault) -> No {
-        No::Fault(fault)
-    }
-}
-
-impl From<No> for Fault {
-    fn from(no: No) -> Fault {
-        match no {
-            No::Fault(fault) => fault,
-            No::Camera { words, .. } => Fault::Rejected(words),
-        }
-    }
-}
 
 /// A camera that speaks ISAPI.
 pub struct Hikvision {
@@ -81,25 +47,14 @@ impl Hikvision {
         format!("{}/ISAPI/PTZCtrl/channels/{}/{call}", self.target.path, self.target.channel)
     }
 
-    async fn call(&mut self, method: Method, path: &str, body: String) -> Result<String, No> {
-        let answer = self.client.send(method.clone(), path, XML, body).await?;
-        let status: Option<ResponseStatus> = xml::read(&answer.text, &["ResponseStatus"]).ok();
-        let fine = |s: &ResponseStatus| s.sub.trim() == "ok" || matches!(s.code, Some(0.0 | 1.0));
-        match (answer.status, status) {
-            (200..300, None) => Ok(answer.text),
-            (200..300, Some(status)) if fine(&status) => Ok(answer.text),
-            (code, status) => Err(refusal(code, status)),
-        }
-    }
-
-    async fn put(&mut self, call: &str, inner: &str) -> Result<(), No> {
+    async fn put(&mut self, what: &str, inner: &str) -> Result<(), No> {
         let body = if inner.is_empty() { String::new() } else { format!("{PROLOG}{inner}") };
-        let path = self.path(call);
-        self.call(Method::PUT, &path, body).await.map(drop)
+        let path = self.path(what);
+        call(&mut self.client, Method::PUT, &path, body).await.map(drop)
     }
 
     async fn get<T: DeserializeOwned>(&mut self, path: &str, root: &str) -> Result<T, No> {
-        let text = self.call(Method::GET, path, String::new()).await?;
+        let text = call(&mut self.client, Method::GET, path, String::new()).await?;
         xml::read(&text, &[root])
             .map_err(|why| No::Fault(Fault::Rejected(format!("the camera's answer cannot be read: {why}"))))
     }
@@ -332,7 +287,7 @@ impl Hikvision {
             return Err(unknown(id).into());
         }
         let path = self.path(&format!("presets/{id}"));
-        self.call(Method::DELETE, &path, String::new()).await.map(drop)
+        call(&mut self.client, Method::DELETE, &path, String::new()).await.map(drop)
     }
 
     async fn patrol(&mut self, id: &str, order: &str) -> Result<(), No> {
@@ -367,7 +322,7 @@ impl Hikvision {
         let path = format!("{}/ISAPI/System/Video/inputs/channels/{}/{what}", self.target.path, self.target.channel);
         let data = if what == "focus" { "FocusData" } else { "IrisData" };
         let body = format!("{PROLOG}<{data}><{what}>{}</{what}></{data}>", percent(speed));
-        match self.call(Method::PUT, &path, body).await {
+        match call(&mut self.client, Method::PUT, &path, body).await {
             Err(no) if no.absent() => Err(Fault::Unsupported(format!("the camera's {what} cannot be moved")).into()),
             done => done.map(drop),
         }
@@ -473,46 +428,6 @@ const ANYTHING: Capabilities = Capabilities {
 
 fn unknown(id: u32) -> Fault {
     Fault::NotFound(format!("there is no preset \"{id}\""))
-}
-
-fn refusal(code: u16, status: Option<ResponseStatus>) -> No {
-    let status = status.unwrap_or_default();
-    let (sub, words) = (xml::short(&status.sub), xml::short(&status.words));
-    let said = match (sub.as_str(), words.as_str()) {
-        ("", "") if code == 404 => "it has no such function".to_owned(),
-        ("", "") => "it does not say why".to_owned(),
-        ("", words) => words.to_owned(),
-        (sub, "") => sub.to_owned(),
-        (sub, words) => format!("{sub} ({words})"),
-    };
-    let busy = if status.code == Some(2.0) { ", it is busy" } else { "" };
-    No::Camera { status: code, sub, words: format!("the camera refuses{busy}: {said}, HTTP {code}") }
-}
-
-/// −100 to 100; no speed is so small that it is none.
-fn percent(speed: f64) -> i64 {
-    match (speed * 100.0).round() as i64 {
-        0 if speed > 0.0 => 1,
-        0 if speed < 0.0 => -1,
-        whole => whole,
-    }
-}
-
-fn flip(value: f64, inverted: bool) -> f64 {
-    if inverted { -value + 0.0 } else { value }
-}
-
-/// A point of the picture on the grid of `position3D`: 0 to 255, from the lower left.
-fn grid(x: f64, y: f64) -> (i64, i64) {
-    let whole = |fraction: f64| (fraction.clamp(0.0, 1.0) * 255.0).round() as i64;
-    (whole(x), whole(1.0 - y))
-}
-
-/// Drawn from left to right it zooms in, from right to left out.
-fn corners(frame: Frame) -> [(i64, i64); 2] {
-    let (left, right) = (frame.x, frame.x + frame.width);
-    let (from, to) = if frame.out { (right, left) } else { (left, right) };
-    [grid(from, frame.y), grid(to, frame.y + frame.height)]
 }
 
 #[cfg(test)]

@@ -16,11 +16,13 @@
 //! | [`discovery`] | WS-Discovery |
 
 mod auto;
+mod axis;
 pub mod client;
 pub mod digest;
 pub mod discovery;
 pub mod hikvision;
 mod hikvision_xml;
+mod isapi;
 pub mod lens;
 pub mod onvif;
 mod onvif_session;

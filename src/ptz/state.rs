@@ -11,14 +11,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::axis::{AxisState, Wish, index};
 use super::{About, Ask, Axis, Capabilities, Drive, Edit, Fault, Go, Preset, Reading, Status};
 
-/// Between the two stops.
-pub const REPEAT: u64 = 250;
-/// Before a stop that failed is sent again.
-const AGAIN: u64 = 1_000;
-/// How often a stop is sent that keeps failing.
-const TRIES: u32 = 20;
 /// How long a refused password is not tried again.
 pub const HOLD: u64 = 30 * 60_000;
 /// A camera's own lock is outwaited by so much.
@@ -116,29 +111,6 @@ pub enum Command {
     Reply(Ticket, Answer),
     /// Nothing is left to do after [`Event::Close`].
     End,
-}
-
-/// A movement that waits for its turn.
-#[derive(Debug)]
-struct Wish {
-    task: Task,
-    /// A speed is of no use after that.
-    until: Option<u64>,
-}
-
-#[derive(Debug, Default)]
-struct AxisState {
-    wish: Option<Wish>,
-    /// Who waits for the wish, or for the stop.
-    tickets: Vec<Ticket>,
-    /// The camera may be moving at a speed of ours.
-    moving: bool,
-    /// When it is stopped if nobody says anything.
-    deadline: Option<u64>,
-    /// Stops to send, when the next, and how many have failed in a row.
-    stops: u32,
-    stop_at: u64,
-    failed: u32,
 }
 
 #[derive(Debug)]
@@ -497,61 +469,6 @@ impl State {
 impl Running {
     fn stops(&self) -> bool {
         matches!(&self.task, Task::Drive(drive, _) if drive.is_stop())
-    }
-}
-
-impl AxisState {
-    fn wish(&mut self, wish: Wish, ticket: Ticket) {
-        self.wish = Some(wish);
-        self.tickets.push(ticket);
-        // The newest movement takes the place of what a stop would end.
-        self.stops = 0;
-    }
-
-    fn stop(&mut self, now: u64) {
-        self.wish = None;
-        (self.stops, self.stop_at, self.failed) = (2, now, 0);
-    }
-
-    fn forget(&mut self) {
-        (self.wish, self.moving, self.deadline, self.stops) = (None, false, None, 0);
-    }
-
-    /// What an exchange on this axis means for it.
-    fn moved(&mut self, now: u64, task: &Task, result: &Result<Done, Fault>, closing: bool) {
-        match (task, result) {
-            (Task::Drive(drive, _), Ok(_)) if drive.is_stop() => {
-                (self.moving, self.deadline, self.failed) = (false, None, 0);
-                self.stops = self.stops.saturating_sub(1);
-                // Nothing else is said any more: the second one can go at once.
-                self.stop_at = if closing { now } else { now.saturating_add(REPEAT) };
-            }
-            // The camera has no such axis.
-            (Task::Drive(drive, _), Err(Fault::Unsupported(_))) if drive.is_stop() => self.forget(),
-            (Task::Drive(drive, _), Err(_)) if drive.is_stop() && self.stops > 0 => {
-                self.failed += 1;
-                if self.failed >= TRIES || closing {
-                    self.stops = self.stops.saturating_sub(if closing { 1 } else { u32::MAX });
-                    self.moving = self.stops > 0;
-                }
-                self.stop_at = if closing { now } else { now.saturating_add(AGAIN) };
-            }
-            // It goes by itself now, and stops by itself.
-            (Task::Go(_), Ok(_)) => (self.moving, self.deadline) = (false, None),
-            // It never began.
-            (Task::Drive(..), Err(Fault::Unsupported(_) | Fault::OutOfRange(_))) => {
-                (self.moving, self.deadline) = (false, None);
-            }
-            _ => {}
-        }
-    }
-}
-
-fn index(axis: Axis) -> usize {
-    match axis {
-        Axis::Move => 0,
-        Axis::Focus => 1,
-        Axis::Iris => 2,
     }
 }
 

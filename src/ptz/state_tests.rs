@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::axis::REPEAT;
 use super::super::{Position, Velocity};
 use super::*;
 
@@ -323,7 +324,7 @@ proptest! {
         let mut open = std::collections::BTreeSet::new();
         // By what the camera heard: until when it may move.
         let mut moves: Option<u64> = None;
-        let mut step = |s: &mut State, now: u64, event: Event, running: &mut Option<Task>, open: &mut std::collections::BTreeSet<u64>| {
+        let step = |s: &mut State, now: u64, event: Event, running: &mut Option<Task>, open: &mut std::collections::BTreeSet<u64>| {
             for command in s.step(now, event) {
                 match command {
                     Command::Run(task) => {
@@ -336,7 +337,7 @@ proptest! {
             }
             Ok(())
         };
-        let mut finish = |s: &mut State, now: u64, how: u8, running: &mut Option<Task>, open: &mut std::collections::BTreeSet<u64>, moves: &mut Option<u64>| {
+        let finish = |s: &mut State, now: u64, how: u8, running: &mut Option<Task>, open: &mut std::collections::BTreeSet<u64>, moves: &mut Option<u64>| {
             let Some(task) = running.take() else { return Ok(()) };
             let heard = !matches!(how, 0 | 3);
             let result = match (how, &task) {
