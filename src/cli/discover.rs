@@ -85,9 +85,10 @@ async fn streams(found: &Found, user: &str, password: &Secret) -> Result<Vec<(St
 
 /// A stream at the address where the camera was found: behind NAT it names another.
 fn reachable(uri: &str, host: &str) -> String {
-    match url::Url::parse(uri) {
-        Ok(mut url) if url.set_host(Some(host)).is_ok() => url.to_string(),
-        _ => uri.to_owned(),
+    let Ok(mut url) = url::Url::parse(uri) else { return uri.to_owned() };
+    match url.set_host(Some(host)) {
+        Ok(()) => url.to_string(),
+        Err(_) => uri.to_owned(),
     }
 }
 

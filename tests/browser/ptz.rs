@@ -168,7 +168,8 @@ async fn presets_by_name_and_the_picture_itself() {
     let page = player(&s, &browser).await;
     click(&page, "[aria-controls=ptz-presets]").await;
     says(&page, ".preset-list", "Front gate").await;
-    page.eval("[...document.querySelectorAll('.go')].find((b) => b.textContent.includes('Front gate')).click(), true").await;
+    page.eval("[...document.querySelectorAll('.go')].find((b) => b.textContent.includes('Front gate')).click(), true")
+        .await;
     until_true(LONG, "the front gate", || s.ptz.position().near(&Position::new(135.0, 15.0, 4.0), 0.01)).await;
 
     // One of our own, with its picture; renamed; deleted after a second thought.
