@@ -54,12 +54,12 @@ impl Client {
             .pool_idle_timeout(IDLE)
             .tcp_nodelay(true)
             .http1_only();
-        let mut turned_down = None;
-        if target.tls {
-            let (config, seen) = tls::config(target.fingerprint.as_deref()).map_err(Fault::Rejected)?;
-            builder = builder.tls_backend_preconfigured(config);
-            turned_down = Some(seen);
-        }
+        // Also where there is no https: reqwest would look for a TLS of its own. No
+        // certificate fits then.
+        let pin = if target.tls { target.fingerprint.as_deref() } else { Some("") };
+        let (config, seen) = tls::config(pin).map_err(Fault::Rejected)?;
+        let turned_down = target.tls.then_some(seen);
+        builder = builder.tls_backend_preconfigured(config);
         let http = builder.build().map_err(|e| Fault::Rejected(format!("HTTP cannot be set up: {}", why(&e))))?;
         Ok(Client {
             http,

@@ -27,7 +27,7 @@ impl Digest {
             let lower = value.to_ascii_lowercase();
             // Several challenges may stand in one field.
             if let Some(at) = lower.find("digest ")
-                && let Ok(prompt) = digest_auth::parse(&value[at..])
+                && let Ok(prompt) = digest_auth::parse(&format!("Digest {}", &value[at + "digest ".len()..]))
             {
                 return Challenge::Digest(Box::new(Digest { prompt }));
             }

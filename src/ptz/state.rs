@@ -247,7 +247,8 @@ impl State {
                 self.stop(now, Axis::Move, Some(ticket));
             }
             Ask::Status => {
-                if self.about.is_none() {
+                let asks = self.running.as_ref().is_some_and(|running| running.task == Task::About);
+                if self.about.is_none() && !asks {
                     self.enqueue(Task::About, None);
                 }
                 self.ask_else(Task::Read, ticket, out);

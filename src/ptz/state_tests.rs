@@ -339,7 +339,7 @@ proptest! {
         };
         let finish = |s: &mut State, now: u64, how: u8, running: &mut Option<Task>, open: &mut std::collections::BTreeSet<u64>, moves: &mut Option<u64>| {
             let Some(task) = running.take() else { return Ok(()) };
-            let heard = !matches!(how, 0 | 3);
+            let heard = how != 0;
             let result = match (how, &task) {
                 (0, _) => Err(Fault::Silent("silent".into())),
                 (1, _) => Err(Fault::Rejected("no".into())),
@@ -352,7 +352,7 @@ proptest! {
             match &task {
                 Task::Drive(Drive::Move(v), _) if v.is_zero() && heard && result.is_ok() => *moves = None,
                 // It counts as heard also where the answer got lost.
-                Task::Drive(Drive::Move(_), lasts) if how != 1 => *moves = Some(now + lasts),
+                Task::Drive(Drive::Move(v), lasts) if how != 1 && !v.is_zero() => *moves = Some(now + lasts),
                 Task::Go(_) if result.is_ok() => *moves = None,
                 _ => {}
             }
