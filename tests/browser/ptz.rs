@@ -150,7 +150,9 @@ async fn keys_and_fingers() {
         turns(&s).await;
         key_up(&page, key).await;
         stands(&s).await;
-        let first = s.ptz.velocities()[before];
+        // The stop before is said twice.
+        let all = s.ptz.velocities();
+        let first = all[before..].iter().find(|v| **v != [0, 0, 0]).unwrap();
         assert_eq!(first[axis].signum(), sign, "{key}: {first:?}");
     }
     with_touch(&page).await;
