@@ -5,7 +5,7 @@ use super::support::browser::Page;
 use chromiumoxide::cdp::browser_protocol::emulation::SetTouchEmulationEnabledParams;
 use chromiumoxide::cdp::browser_protocol::input::{
     DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams, DispatchMouseEventType,
-    DispatchTouchEventParams, DispatchTouchEventType, MouseButton, TouchPoint,
+    DispatchTouchEventParams, DispatchTouchEventReturns, DispatchTouchEventType, MouseButton, TouchPoint,
 };
 
 /// A place in the window, in pixels.
@@ -87,6 +87,28 @@ pub async fn with_touch(page: &Page) {
     page.inner().execute(SetTouchEmulationEnabledParams::new(true)).await.unwrap();
 }
 
+/// The library leaves an empty list of fingers out, which Chromium refuses.
+#[derive(Debug, Clone, serde::Serialize)]
+struct NoFinger {
+    r#type: &'static str,
+    #[serde(rename = "touchPoints")]
+    touch_points: [TouchPoint; 0],
+}
+
+impl chromiumoxide::types::Method for NoFinger {
+    fn identifier(&self) -> chromiumoxide::types::MethodId {
+        "Input.dispatchTouchEvent".into()
+    }
+}
+
+impl chromiumoxide::types::Command for NoFinger {
+    type Response = DispatchTouchEventReturns;
+}
+
+async fn no_finger(page: &Page, kind: &'static str) {
+    page.inner().execute(NoFinger { r#type: kind, touch_points: [] }).await.unwrap();
+}
+
 async fn touch(page: &Page, kind: DispatchTouchEventType, at: &[Place]) {
     let points: Vec<TouchPoint> = at.iter().map(|(x, y)| TouchPoint::new(*x, *y)).collect();
     page.inner().execute(DispatchTouchEventParams::new(kind, points)).await.unwrap();
@@ -104,10 +126,10 @@ pub async fn finger_to(page: &Page, at: Place) {
 
 /// Takes it away.
 pub async fn finger_up(page: &Page) {
-    touch(page, DispatchTouchEventType::TouchEnd, &[]).await;
+    no_finger(page, "touchEnd").await;
 }
 
 /// The system takes the finger for something else, such as going back.
 pub async fn finger_taken(page: &Page) {
-    touch(page, DispatchTouchEventType::TouchCancel, &[]).await;
+    no_finger(page, "touchCancel").await;
 }
