@@ -90,6 +90,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // The HTTP client of PTZ brings no cryptography of its own; fails only where some is there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => cli::run::run(args.config),
         Command::Check { file } => cli::config::check(&file),

@@ -6,6 +6,8 @@ mod support;
 mod access;
 #[path = "browser/failure.rs"]
 mod failure;
+#[path = "browser/hands.rs"]
+mod hands;
 #[path = "browser/hls.rs"]
 mod hls;
 #[path = "browser/hls_changes.rs"]
@@ -18,9 +20,15 @@ mod looks;
 mod play;
 #[path = "browser/poster.rs"]
 mod poster;
+#[path = "browser/ptz.rs"]
+mod ptz;
+#[path = "browser/ptz_page.rs"]
+mod ptz_page;
 #[path = "browser/recovery.rs"]
 mod recovery;
 #[path = "browser/scenes.rs"]
 mod scenes;
 #[path = "browser/start.rs"]
 mod start;
+#[path = "browser/units.rs"]
+mod units;

@@ -19,6 +19,7 @@ use super::accept;
 #[folder = "src/web"]
 #[exclude = "node_modules/*"]
 #[exclude = "package*.json"]
+#[exclude = "*.test.js"]
 #[allow_missing = true]
 struct Files;
 

@@ -226,13 +226,14 @@ for (const event of ['pointermove', 'pointerdown', 'keydown', 'focusin']) root.a
 
 // --- hands on ---
 
-const openKeys = keyboard([
+const keys = [
   { keys: [' '], text: 'Play or pause', run: () => setPaused(!paused) },
   { keys: ['m'], text: 'Sound on or off', run: () => { if (!byId('mute').disabled) setMuted(!video.muted); } },
   { keys: ['f'], text: 'Full screen', run: full },
   { keys: ['p'], text: 'Picture in picture', run: togglePip },
   { keys: ['i'], text: 'Information', run: () => showInfo(!infoOpen) },
-]);
+];
+const openKeys = keyboard(keys);
 byId('play').addEventListener('click', () => setPaused(!paused));
 byId('mute').addEventListener('click', () => setMuted(!video.muted));
 byId('hear').addEventListener('click', () => setMuted(false));
@@ -247,17 +248,40 @@ byId('keys').addEventListener('click', openKeys);
 byId('full').addEventListener('click', full);
 byId('stage').addEventListener('dblclick', (e) => { if (e.target === video || e.target === byId('notice')) full(); });
 
+// --- the camera in hand ---
+
+let ptz = null;
+let fetching = false;
+async function followPtz(status) {
+  if (!status || !(status.ptz || status.ptzRefused)) {
+    if (ptz) ptz.dispose();
+    ptz = null;
+  } else if (ptz) {
+    ptz.follow(status);
+  } else if (options.controls && !fetching) {
+    fetching = true;
+    // Where it cannot be fetched, the next poll tries again.
+    const module = await import('./ptz.js').catch(() => null);
+    fetching = false;
+    if (module) ptz = new module.Ptz({ name, stage: byId('stage'), video, button: byId('ptz'), keys, open: !framed, status });
+  }
+}
+
 // --- the server's word ---
 
 const poller = new Poller(urlOfPath(name), access.headers, (status) => {
   notice.server(null);
   feed.setStatus(status);
   feed.setServer(true);
+  followPtz(status);
 }, (failure) => {
   notice.server(failure.status === 0 && failure.failures < 2 ? null : failure);
   if (failure.status === 0) feed.setServer(false);
   // Unknown to the server or not for us: then there is no state to go by any more.
-  else feed.setStatus(null);
+  else {
+    feed.setStatus(null);
+    if (failure.status === 404) followPtz(null);
+  }
 });
 
 fillIcons();

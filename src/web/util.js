@@ -37,6 +37,12 @@ const SHAPES = {
   down: 'M12 3.5l9.5 16.5h-19zM12 10v4.5M12 17.2v.1',
   none: 'M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18M5.6 5.6l12.8 12.8',
   idle: 'M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18M12 7v5l3 2',
+  steer: 'M12 3v18M3 12h18M9 6l3-3 3 3M9 18l3 3 3-3M6 9l-3 3 3 3M18 9l3 3-3 3',
+  'to-up': 'M6 15l6-6 6 6', 'to-down': 'M6 9l6 6 6-6', 'to-left': 'M15 6l-6 6 6 6', 'to-right': 'M9 6l6 6-6 6',
+  plus: 'M12 5v14M5 12h14', minus: 'M5 12h14',
+  pen: 'M4 20l1-4.5L15.5 5l3.5 3.5L8.5 19z',
+  save: 'M12 4v11M7.5 10.5L12 15l4.5-4.5M5 20h14',
+  bin: 'M5 7h14M9.5 7V4h5v3M7 7l1 13h8l1-13',
   bars1: 'M5 19v-3', bars2: 'M5 19v-3M12 19v-8', bars3: 'M5 19v-3M12 19v-8M19 19V5',
 };
 const SOLID = new Set(['live', 'play']);

@@ -53,7 +53,7 @@ async fn a_token_in_the_address_lets_in() {
 }
 
 /// axe-core's violations, one line each; none on a good page.
-async fn violations(page: &Page, axe: &str) -> Vec<String> {
+pub async fn violations(page: &Page, axe: &str) -> Vec<String> {
     page.eval(&format!("{axe};true")).await;
     let found = page
         .eval(
