@@ -106,6 +106,16 @@ impl Bits<'_> {
     }
 }
 
+/// The first frame of an LATM stream without its length in front (PayloadLengthInfo,
+/// ISO/IEC 14496-3 §1.7.3: bytes of 255, and one that is less): rtpmp4adepay of GStreamer
+/// 1.22 leaves it there, on the first frame alone, and decoders complain of the rest.
+pub fn without_length(frame: &[u8]) -> &[u8] {
+    let full = frame.iter().take_while(|b| **b == 255).count();
+    let Some((front, rest)) = frame.split_at_checked(full + 1) else { return frame };
+    let length = full * 255 + front.last().map_or(0, |b| usize::from(*b));
+    if length == rest.len() && length > 0 { rest } else { frame }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +145,17 @@ mod tests {
             if let Some(config) = AudioSpecificConfig::parse(&data) {
                 prop_assert!(config.sample_rate > 0 && config.silence().is_none_or(|s| s.len() > 3));
             }
+        }
+    }
+
+    #[test]
+    fn a_length_in_front_of_a_frame_goes() {
+        let of = |length: usize, front: &[u8]| [front, &vec![7; length]].concat();
+        assert_eq!(without_length(&of(487, &[255, 232])).len(), 487);
+        assert_eq!(without_length(&of(100, &[100])).len(), 100);
+        // What does not tell its own length is a frame, and so is nothing.
+        for frame in [of(100, &[99]), of(487, &[255, 231]), of(0, &[0]), vec![], vec![255], vec![255, 255]] {
+            assert_eq!(without_length(&frame), frame);
         }
     }
 }

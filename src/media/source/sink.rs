@@ -9,6 +9,7 @@ use gstreamer as gst;
 use gstreamer_app as gst_app;
 use tokio::sync::mpsc;
 
+use crate::media::aac;
 use crate::media::codec::{Codec, Kind, Track};
 use crate::media::hub::{Feed, Hub};
 use crate::media::rtp::{self, Assembler};
@@ -64,7 +65,7 @@ pub fn attach(sink: &gst_app::AppSink, codec: Codec, parse: Option<gst::Element>
         let raw = gst::Caps::builder("audio/mpeg").field("mpegversion", 4).field("stream-format", "raw");
         sink.set_caps(Some(&raw.field("framed", true).build()));
     }
-    let mut state = State { link, codec, parse, caps: None, assembler: Assembler::default() };
+    let mut state = State { link, codec, parse, caps: None, assembler: Assembler::default(), begun: false };
     sink.set_callbacks(
         gst_app::AppSinkCallbacks::builder()
             .new_sample(move |sink| {
@@ -83,6 +84,8 @@ struct State {
     parse: Option<gst::Element>,
     caps: Option<gst::Caps>,
     assembler: Assembler,
+    /// A frame of AAC has come.
+    begun: bool,
 }
 
 impl State {
@@ -96,7 +99,7 @@ impl State {
         let base = sink.base_time().map_or(0, gst::ClockTime::nseconds);
         let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
         let kind = self.codec.kind();
-        let (codec, assembler) = (&self.codec, &mut self.assembler);
+        let (codec, assembler, begun) = (&self.codec, &mut self.assembler, &mut self.begun);
         let mut one = |buffer: &gst::BufferRef| {
             let Ok(map) = buffer.map_readable() else { return };
             let time = buffer.pts().and_then(|pts| segment.map_or(Some(pts), |s| s.to_running_time(pts)));
@@ -107,9 +110,11 @@ impl State {
                     link.tell(Event::Ready);
                 }
             };
-            if matches!(codec, Codec::Aac { .. }) {
+            if let Codec::Aac { format, .. } = codec {
                 let ticks = u128::from(pts) * u128::from(codec.clock_rate()) / 1_000_000_000;
-                rtp::Frame::whole(&map, ticks as u32, pts).into_iter().for_each(publish);
+                let first = !std::mem::replace(begun, true);
+                let frame = if first && *format == "MP4A-LATM" { aac::without_length(&map) } else { &map };
+                rtp::Frame::whole(frame, ticks as u32, pts).into_iter().for_each(publish);
             } else if let Some(packet) = rtp::parse(&map) {
                 assembler.push(codec, packet, pts, publish);
             }
