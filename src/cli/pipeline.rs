@@ -28,7 +28,7 @@ pub fn print(path: &str, named: Option<PathBuf>, credentials: bool, view: bool) 
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
             let seen = runtime.block_on(probe::watch(&spec, ASK_S, true));
             runtime.shutdown_timeout(Duration::from_millis(200));
-            let mut codecs: Vec<Codec> = seen.tracks.into_iter().map(|t| t.codec).filter(Codec::playable).collect();
+            let mut codecs: Vec<Codec> = seen.tracks.into_iter().map(|t| t.codec).filter(Codec::carried).collect();
             if codecs.is_empty() {
                 let why = seen.failure.map_or_else(|| "no answer".to_owned(), |f| f.reason);
                 eprintln!(

@@ -168,6 +168,10 @@ impl Muxer {
         let now = Instant::now();
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = now;
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = readers.get_mut(reader) {
+            *at = now;
+            return;
+        }
         if readers.len() >= COUNTED {
             readers.retain(|_, at| at.elapsed() < GONE);
         }
@@ -316,6 +320,7 @@ impl Muxer {
         let mut units = if anew || !start.continuous { Vec::new() } else { start.units };
         let mut look = tokio::time::interval(LOOK);
         let patience = Instant::now() + SOUND;
+        let pictures = codecs.iter().any(|c| c.kind() == Media::Video);
         let mut made = VecDeque::new();
         loop {
             known.aac = sound.config(subscription);
@@ -337,9 +342,11 @@ impl Muxer {
                 Err(Ended::Unfit(why)) => return Err(unfit(&why)),
             }
             match self.next(subscription, sound, &mut look).await? {
-                // Pictures before the first key frame are of no use.
+                // What comes before the first key frame is of no use, sound neither.
                 News::Unit(unit)
-                    if unit.key || unit.kind == Media::Audio || units.iter().any(|u| u.kind == Media::Video) =>
+                    if !pictures
+                        || (unit.key && unit.kind == Media::Video)
+                        || units.iter().any(|u| u.kind == Media::Video) =>
                 {
                     units.push(unit);
                 }
@@ -374,7 +381,7 @@ impl Muxer {
                 && aac
                 && unit.kind == Media::Audio
                 && (known.aac.is_none() || epoch.replace(unit.epoch) != Some(unit.epoch))
-                && sound.config(subscription) != known.aac
+                && sound.config(subscription).filter(|config| !config.is_empty()) != known.aac
             {
                 return Ok("its AAC tells another configuration");
             }

@@ -126,6 +126,9 @@ impl Sink for MediaSink {
 
 /// Fills a fresh media: subscribes its appsrc to the feed, sets the probes.
 pub fn configure(media: &rtsp::RTSPMedia, feed: &Arc<Shared>, controls: &Arc<Controls>) -> Arc<dyn Sink> {
+    // A camera sends what it has. The server's sinks would wait for the clock, and were seen
+    // to wait for minutes with a live source of sound (1.22): a camera without sound.
+    media.set_rate_control(false);
     let bin = media.element().downcast::<gst::Bin>().unwrap();
     let src = bin.by_name("video").unwrap().downcast::<gst_app::AppSrc>().unwrap();
     let in_flight = InFlight::default();

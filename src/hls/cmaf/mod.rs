@@ -10,7 +10,6 @@ pub mod sets;
 
 use mp4_atom::{self as mp4, Encode, FourCC};
 
-use crate::hls::cmaf::decode_time::Decode;
 pub use crate::hls::cmaf::sample_entry::Track;
 
 /// Why no init segment or fragment could be written.
@@ -58,7 +57,7 @@ pub struct Sample<'a> {
     pub data: &'a [u8],
     /// Until the decode time of the next one, in units of the track.
     pub duration: u32,
-    /// Presentation minus decode time ([`Decode::offset`]), in units of the track.
+    /// Presentation minus decode time ([`decode_time::Decode::offset`]), in units of the track.
     pub offset: i32,
     /// Decoding can start here; always for audio.
     pub sync: bool,
@@ -67,12 +66,6 @@ pub struct Sample<'a> {
 }
 
 impl<'a> Sample<'a> {
-    /// A video sample of an access unit.
-    pub fn video(unit: &'a crate::media::nal::Sample, time: Decode, duration: u32) -> Self {
-        let offset = time.offset.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
-        Sample { data: &unit.data, duration, offset, sync: unit.sync, disposable: unit.disposable }
-    }
-
     /// An audio sample.
     pub fn audio(data: &'a [u8], duration: u32) -> Self {
         Sample { data, duration, offset: 0, sync: true, disposable: false }

@@ -46,6 +46,8 @@ pub fn attach(
     tell: impl Fn(Option<i64>) + Send + Sync + 'static,
 ) {
     let manager = src.downcast_ref::<gst::Bin>().and_then(|b| b.by_name("manager"));
+    // A server may bring another manager (RDT), which has no such signal.
+    let manager = manager.filter(|m| m.factory().is_some_and(|f| f.name() == "rtpbin"));
     let (Some(manager), Some((number, ssrc))) = (manager, session(&pad.name())) else { return };
     let Some(session) = manager.emit_by_name::<Option<glib::Object>>("get-internal-session", &[&number]) else {
         return;

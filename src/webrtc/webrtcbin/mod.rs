@@ -31,6 +31,9 @@ pub use pump::Budget;
 /// Building and negotiating takes some ten ms; longer than this is a fault.
 const DEADLINE: Duration = Duration::from_secs(15);
 
+/// See [`WebrtcBin::warm_up`]; sessions go on without it then.
+const WARM_UP: Duration = Duration::from_secs(30);
+
 /// Who we are to every peer. ECDSA P-256: some peers want it, and webrtcbin's own
 /// RSA key (before 1.28) costs 50 ms a session.
 struct Identity {
@@ -84,7 +87,11 @@ impl WebrtcBin {
     /// (OpenSSL's clean-up would pull the rug away).
     pub async fn warm_up(&self) {
         let make = || drop(gst::ElementFactory::make("dtlsdec").build());
-        let once = || async { tokio::task::spawn_blocking(make).await.unwrap_or_default() };
+        let once = || async move {
+            if let Err(fault) = blocking::run(WARM_UP, make).await {
+                tracing::warn!("the first DTLS element is not there yet: {fault}");
+            }
+        };
         self.warm.get_or_init(once).await;
     }
 }
