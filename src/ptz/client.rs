@@ -86,7 +86,7 @@ impl Client {
                 None => None,
             };
             let answered = authorization.is_some();
-            let mut request = self.request(&method, path, media_type, body.clone());
+            let mut request = self.request(&method, path, media_type, body.clone())?;
             if let Some(value) = authorization {
                 request = request.header(AUTHORIZATION, value);
             }
@@ -139,20 +139,24 @@ impl Client {
     /// One exchange without credentials, whatever comes: finding out what a camera is must
     /// not cost an attempt at its password.
     pub async fn peek(&self, method: Method, path: &str, media_type: &str, body: String) -> Outcome<Answer> {
-        let request = self.request(&method, path, media_type, body);
+        let request = self.request(&method, path, media_type, body)?;
         let (status, _, text) = tokio::time::timeout(TIMEOUT, self.exchange(request))
             .await
             .map_err(|_| self.silent("does not answer"))??;
         Ok(Answer { status: status.as_u16(), text })
     }
 
-    fn request(&self, method: &Method, path: &str, media_type: &str, body: String) -> reqwest::RequestBuilder {
+    fn request(&self, method: &Method, path: &str, media_type: &str, body: String) -> Outcome<reqwest::RequestBuilder> {
+        // Anything else would go on with our host's name, and lead to another one.
+        if !path.starts_with('/') {
+            return Err(Fault::Rejected("the camera names a service that has no path".into()));
+        }
         let request = self.http.request(method.clone(), format!("{}{path}", self.origin));
-        match body.is_empty() {
+        Ok(match body.is_empty() {
             false => request.header(CONTENT_TYPE, media_type).body(body),
             true if *method == Method::PUT => request.header(CONTENT_LENGTH, "0"),
             true => request,
-        }
+        })
     }
 
     async fn exchange(&self, request: reqwest::RequestBuilder) -> Outcome<(StatusCode, HeaderMap, String)> {
@@ -228,6 +232,38 @@ fn locked(text: &str) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PtzDriver;
+
+    fn target(port: u16) -> PtzTarget {
+        PtzTarget {
+            driver: PtzDriver::Onvif,
+            tls: false,
+            host: "127.0.0.1".into(),
+            port,
+            path: String::new(),
+            user: "operator".into(),
+            password: "secret".into(),
+            channel: 1,
+            profile: String::new(),
+            invert_pan: false,
+            invert_tilt: false,
+            invert_elevation: false,
+            move_timeout: Duration::from_secs(2),
+            allow_special_presets: false,
+            fingerprint: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_path_goes_nowhere() {
+        let mut client = Client::new(&target(9)).unwrap();
+        for path in ["", "@evil.example/x", "evil", ".evil.example/", ":1/"] {
+            let sent = client.send(Method::POST, path, "text/xml", "x".into()).await;
+            assert!(matches!(sent, Err(Fault::Rejected(_))), "{path}: {sent:?}");
+            let peeked = client.peek(Method::POST, path, "text/xml", "x".into()).await;
+            assert!(matches!(peeked, Err(Fault::Rejected(_))), "{path}: {peeked:?}");
+        }
+    }
 
     #[test]
     fn a_lock_is_understood() {

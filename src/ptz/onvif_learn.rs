@@ -167,16 +167,17 @@ impl Profile {
     }
 }
 
-/// The path of a service. Host and port stay ours: behind NAT the camera names an address
-/// that only it knows.
+/// The path of a service; empty for what is no address of the web. Host and port stay ours:
+/// behind NAT the camera names an address that only it knows.
 fn path_of(address: &str) -> String {
-    url::Url::parse(address.trim()).map_or_else(
-        |_| String::new(),
-        |url| match url.query() {
+    match url::Url::parse(address.trim()) {
+        // Of another scheme the path may be anything, and name a host after ours.
+        Ok(url) if matches!(url.scheme(), "http" | "https") => match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         },
-    )
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -188,5 +189,8 @@ mod tests {
         assert_eq!(path_of(" http://192.0.2.7:80/onvif/ptz_service?x=1 "), "/onvif/ptz_service?x=1");
         assert_eq!(path_of("https://[fe80::1]/onvif/ptz"), "/onvif/ptz");
         assert_eq!(path_of("nonsense"), "");
+        for address in ["foo:@evil.example/x", "mailto:@evil.example", "file:///etc/passwd", "foo://h/x"] {
+            assert_eq!(path_of(address), "", "{address}");
+        }
     }
 }
