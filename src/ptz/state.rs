@@ -214,6 +214,14 @@ impl State {
         if let Some(axis) = axis {
             self.axes[axis].moved(now, &task, &result, self.closing);
         }
+        // Before anything else, whatever was asked: what waits must not follow with the same
+        // password, and nobody waits for one time-out after the other.
+        if let Err(fault @ (Fault::Silent(_) | Fault::Refused { .. })) = &result {
+            self.turn_away(&Answer::Failed(fault.clone()), out);
+            if matches!(fault, Fault::Refused { .. }) {
+                self.axes.iter_mut().for_each(AxisState::forget);
+            }
+        }
         let answer = match result {
             Ok(Done::About(_)) => Answer::Done,
             Ok(Done::Reading(_)) => Answer::Status(self.known.status(now, self.driven())),
@@ -224,17 +232,7 @@ impl State {
                 Task::Drive(drive, _) if !drive.is_stop() => Answer::Moving(until),
                 _ => Answer::Done,
             },
-            Err(ref fault) => {
-                let fault = fault.clone();
-                // Nobody waits for one time-out after the other.
-                if matches!(fault, Fault::Silent(_) | Fault::Refused { .. }) {
-                    self.turn_away(&Answer::Failed(fault.clone()), out);
-                }
-                if matches!(fault, Fault::Refused { .. }) {
-                    self.axes.iter_mut().for_each(AxisState::forget);
-                }
-                Answer::Failed(fault)
-            }
+            Err(fault) => Answer::Failed(fault),
         };
         out.extend(tickets.into_iter().map(|ticket| Command::Reply(ticket, answer.clone())));
     }

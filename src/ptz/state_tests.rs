@@ -185,6 +185,22 @@ fn a_refused_password_is_held_back_with_its_reason() {
 }
 
 #[test]
+fn what_waits_behind_a_read_that_fails_is_turned_away_too() {
+    for event in [refused(None), silent()] {
+        let mut s = state();
+        s.step(0, Event::Ask(1, Ask::Status));
+        assert_eq!(s.step(5, Event::Done(Ok(Done::About(About::default())))), [Command::Run(Task::Read)]);
+        s.step(6, Event::Ask(2, drive(0.5)));
+        s.step(7, Event::Ask(3, Ask::Presets));
+        let out = s.step(10, event);
+        let failed = |t| out.iter().any(|c| matches!(c, Command::Reply(n, Answer::Failed(_)) if *n == t));
+        assert!(failed(2) && failed(3) && out.len() == 3, "{out:?}");
+        assert!(out.iter().any(|c| matches!(c, Command::Reply(1, Answer::Status(s)) if !s.online)), "{out:?}");
+        assert_eq!(s.due(), None);
+    }
+}
+
+#[test]
 fn where_it_goes_by_itself_nothing_is_stopped() {
     let mut s = state();
     s.step(0, Event::Ask(1, drive(0.5)));
