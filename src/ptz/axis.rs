@@ -5,10 +5,14 @@ use super::{Axis, Fault};
 
 /// Between the two stops.
 pub const REPEAT: u64 = 250;
-/// Before a stop that failed is sent again.
+/// Before a stop that failed is sent again; twice as long each time.
 const AGAIN: u64 = 1_000;
-/// How often a stop is sent that keeps failing.
+/// The longest of these.
+const SELDOM: u64 = 30_000;
+/// How often a stop is sent that keeps failing, where nothing of ours moves. What moves is
+/// never given up.
 const TRIES: u32 = 20;
+
 /// A movement that waits for its turn.
 #[derive(Debug)]
 pub(super) struct Wish {
@@ -52,6 +56,13 @@ impl AxisState {
         (self.wish, self.moving, self.deadline, self.stops) = (None, false, None, 0);
     }
 
+    /// The camera answers again: a stop that failed need not wait any longer.
+    pub fn answers(&mut self, now: u64) {
+        if self.failed > 0 {
+            self.stop_at = self.stop_at.min(now);
+        }
+    }
+
     /// What an exchange on this axis means for it.
     pub fn moved(&mut self, now: u64, task: &Task, result: &Result<Done, Fault>, closing: bool) {
         match (task, result) {
@@ -64,12 +75,15 @@ impl AxisState {
             // The camera has no such axis.
             (Task::Drive(drive, _), Err(Fault::Unsupported(_))) if drive.is_stop() => self.forget(),
             (Task::Drive(drive, _), Err(_)) if drive.is_stop() && self.stops > 0 => {
-                self.failed += 1;
-                if self.failed >= TRIES || closing {
-                    self.stops = self.stops.saturating_sub(if closing { 1 } else { u32::MAX });
+                self.failed = self.failed.saturating_add(1);
+                if closing {
+                    self.stops -= 1;
                     self.moving = self.stops > 0;
+                } else if self.failed >= TRIES && !self.moving {
+                    self.stops = 0;
                 }
-                self.stop_at = if closing { now } else { now.saturating_add(AGAIN) };
+                let wait = (AGAIN << (self.failed - 1).min(8)).min(SELDOM);
+                self.stop_at = if closing { now } else { now.saturating_add(wait) };
             }
             // It goes by itself now, and stops by itself.
             (Task::Go(_), Ok(_)) => (self.moving, self.deadline) = (false, None),

@@ -214,6 +214,9 @@ impl State {
         if let Some(axis) = axis {
             self.axes[axis].moved(now, &task, &result, self.closing);
         }
+        if result.is_ok() {
+            self.axes.iter_mut().for_each(|axis| axis.answers(now));
+        }
         // Before anything else, whatever was asked: what waits must not follow with the same
         // password, and nobody waits for one time-out after the other.
         if let Err(fault @ (Fault::Silent(_) | Fault::Refused { .. })) = &result {

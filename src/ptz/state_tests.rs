@@ -143,6 +143,33 @@ fn a_stop_that_never_works_ends_some_day() {
 }
 
 #[test]
+fn what_may_move_is_stopped_however_long_that_fails() {
+    let mut s = state();
+    s.step(0, Event::Ask(1, drive(0.5)));
+    s.step(10, ok());
+    s.step(20, Event::Ask(2, Ask::Stop));
+    let mut now = 20;
+    for n in 0..200 {
+        s.step(now + 3_000, silent());
+        let due = s.due().unwrap();
+        assert!((1_000..=30_000).contains(&(due - now - 3_000)), "{n}: {}", due - now - 3_000);
+        now = due;
+        assert_eq!(s.step(now, Event::Tick), [STOP]);
+    }
+    s.step(now + 3_000, silent());
+    // It answers something: the stop waits no longer.
+    now += 3_100;
+    assert_eq!(s.step(now, Event::Ask(3, Ask::Presets)), [Command::Run(Task::Presets)]);
+    let out = s.step(now + 5, Event::Done(Ok(Done::Presets(vec![]))));
+    assert_eq!(out, [reply(3, Answer::Presets(vec![])), STOP]);
+    s.step(now + 10, ok());
+    assert_eq!(s.due(), Some(now + 10 + REPEAT));
+    assert_eq!(s.step(now + 10 + REPEAT, Event::Tick), [STOP]);
+    s.step(now + 900, ok());
+    assert_eq!(s.due(), None);
+}
+
+#[test]
 fn a_camera_that_is_silent_answers_all_who_wait_at_once() {
     let mut s = state();
     s.step(0, Event::Ask(1, Ask::Presets));
