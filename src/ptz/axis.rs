@@ -28,6 +28,8 @@ pub(super) struct AxisState {
     pub tickets: Vec<Ticket>,
     /// The camera may be moving at a speed of ours.
     pub moving: bool,
+    /// The same before the speed that is on its way.
+    was_moving: bool,
     /// When it is stopped if nobody says anything.
     pub deadline: Option<u64>,
     /// Stops to send, when the next, and how many have failed in a row.
@@ -49,6 +51,19 @@ impl AxisState {
     pub fn stop(&mut self, now: u64) {
         self.wish = None;
         (self.stops, self.stop_at, self.failed) = (2, now, 0);
+    }
+
+    /// This speed is sent now.
+    pub fn drives(&mut self, until: Option<u64>) {
+        self.was_moving = self.moving;
+        (self.moving, self.deadline) = (true, until);
+    }
+
+    /// Nothing is said to the camera until then. What it does it goes on doing: that is
+    /// stopped as soon as may be.
+    pub fn hold(&mut self, until: u64) {
+        (self.wish, self.deadline, self.failed) = (None, None, 0);
+        (self.stops, self.stop_at) = (if self.moving { 2 } else { 0 }, until);
     }
 
     /// Nothing more is said on this axis.
@@ -88,8 +103,11 @@ impl AxisState {
             // It goes by itself now, and stops by itself.
             (Task::Go(_), Ok(_)) => (self.moving, self.deadline) = (false, None),
             // It never began.
-            (Task::Drive(..), Err(Fault::Unsupported(_) | Fault::OutOfRange(_))) => {
-                (self.moving, self.deadline) = (false, None);
+            (Task::Drive(drive, _), Err(Fault::Unsupported(_) | Fault::OutOfRange(_) | Fault::Refused { .. }))
+                if !drive.is_stop() =>
+            {
+                // An earlier one goes on, and is stopped.
+                (self.moving, self.deadline) = (self.was_moving, None);
             }
             _ => {}
         }

@@ -85,6 +85,11 @@ impl Known {
         Some(Fault::Refused { reason, locked: None })
     }
 
+    /// Until when it is left in peace, or was last.
+    pub fn held_until(&self) -> Option<u64> {
+        self.held.as_ref().map(|(_, until)| *until)
+    }
+
     /// What people are told; `driven`: a speed of ours is on it.
     pub fn status(&self, now: u64, driven: bool) -> Status {
         let reading = self.reading.as_ref().filter(|_| self.online).map(|(_, r)| *r).unwrap_or_default();

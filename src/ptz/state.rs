@@ -96,6 +96,7 @@ impl State {
     /// Movements whose time is over: those that wait are not begun, those of the camera's
     /// are stopped. What moves has a deadline, or a stop on its way, or a newer movement.
     fn expire(&mut self, now: u64, out: &mut Vec<Command>) {
+        let held = self.known.hold(now).is_some();
         let busy = self.running.as_ref().and_then(|running| running.axis);
         for (index, axis) in self.axes.iter_mut().enumerate() {
             if axis.wish.as_ref().is_some_and(|wish| wish.until.is_some_and(|until| until <= now)) {
@@ -105,7 +106,11 @@ impl State {
             }
             axis.deadline.take_if(|at| *at <= now);
             let untended = axis.deadline.is_none() && axis.wish.is_none() && axis.stops == 0;
-            if axis.moving && untended && (busy != Some(index) || !self.running.as_ref().is_some_and(Running::stops)) {
+            if axis.moving
+                && untended
+                && !held
+                && (busy != Some(index) || !self.running.as_ref().is_some_and(Running::stops))
+            {
                 axis.stop(now);
             }
         }
@@ -199,8 +204,10 @@ impl State {
             return;
         }
         self.turn_away(&Answer::Closing, out);
+        let held = self.known.hold(now).is_some();
         for axis in &mut self.axes {
-            if axis.moving {
+            // Where the password is refused a stop would be, too.
+            if axis.moving && !held {
                 axis.stop(now);
             } else {
                 axis.stops = 0;
@@ -222,7 +229,10 @@ impl State {
         if let Err(fault @ (Fault::Silent(_) | Fault::Refused { .. })) = &result {
             self.turn_away(&Answer::Failed(fault.clone()), out);
             if matches!(fault, Fault::Refused { .. }) {
-                self.axes.iter_mut().for_each(AxisState::forget);
+                match self.known.held_until().filter(|_| !self.closing) {
+                    Some(until) => self.axes.iter_mut().for_each(|axis| axis.hold(until)),
+                    None => self.axes.iter_mut().for_each(AxisState::forget),
+                }
             }
         }
         let answer = match result {
@@ -275,8 +285,7 @@ impl State {
         for axis in AXES.map(index).into_iter().filter(|_| !others) {
             let Some(Wish { task, until }) = self.axes[axis].wish.take() else { continue };
             if let Task::Drive(..) = task {
-                let state = &mut self.axes[axis];
-                (state.moving, state.deadline) = (true, until);
+                self.axes[axis].drives(until);
             }
             self.others_turn = true;
             return self.run(task, Some(axis), until.unwrap_or(0), out);

@@ -212,6 +212,39 @@ fn a_refused_password_is_held_back_with_its_reason() {
 }
 
 #[test]
+fn what_moves_when_the_password_is_refused_is_stopped_after_the_hold() {
+    for renewal in [Task::Read, Task::Drive(pan(0.5), LASTS)] {
+        let mut s = state();
+        s.step(0, Event::Ask(1, drive(0.5)));
+        s.step(10, ok());
+        match renewal {
+            Task::Read => s.step(20, Event::Ask(2, Ask::Presets)),
+            _ => s.step(20, Event::Ask(2, drive(0.5))),
+        };
+        let out = s.step(30, refused(None));
+        assert!(matches!(out.as_slice(), [Command::Reply(2, Answer::Failed(_))]), "{out:?}");
+        assert_eq!(s.due(), Some(30 + HOLD), "no stop with that password before");
+        let out = s.step(5_000, Event::Ask(3, Ask::Status));
+        assert!(matches!(out.as_slice(), [Command::Reply(3, Answer::Status(s))] if s.moving), "{out:?}");
+        assert_eq!(s.step(30 + HOLD, Event::Tick), [STOP]);
+        // Refused again: after the next hold.
+        assert_eq!(s.step(40 + HOLD, refused(None)), []);
+        assert_eq!(s.due(), Some(40 + 2 * HOLD));
+        assert_eq!(s.step(40 + 2 * HOLD, Event::Tick), [STOP]);
+        s.step(50 + 2 * HOLD, ok());
+        s.step(50 + 2 * HOLD + REPEAT, Event::Tick);
+        s.step(60 + 2 * HOLD + REPEAT, ok());
+        assert_eq!(s.due(), None);
+        // The end waits for no hold.
+        s.step(4 * HOLD, Event::Ask(4, drive(0.5)));
+        s.step(4 * HOLD + 1, ok());
+        s.step(4 * HOLD + 2, Event::Ask(5, drive(0.5)));
+        s.step(4 * HOLD + 3, refused(None));
+        assert_eq!(s.step(4 * HOLD + 4, Event::Close), [Command::End]);
+    }
+}
+
+#[test]
 fn what_waits_behind_a_read_that_fails_is_turned_away_too() {
     for event in [refused(None), silent()] {
         let mut s = state();
