@@ -19,6 +19,8 @@ const MAILBOX: usize = 64;
 /// An exchange with all it takes, such as the first one with an ONVIF camera. Each request
 /// in it has its own, shorter time.
 const EXCHANGE: Duration = Duration::from_secs(10);
+/// The ticket of what no client asked for; theirs begin with 1.
+const NOBODY: Ticket = 0;
 /// When nothing is due.
 const FAR: Duration = Duration::from_secs(3_600);
 
@@ -91,6 +93,11 @@ impl Handle {
         self.turned_away.load(Ordering::Relaxed)
     }
 
+    /// Whether its task has ended: nobody hears what is asked.
+    pub fn ended(&self) -> bool {
+        self.tx.is_closed()
+    }
+
     /// How long it has run.
     pub fn age(&self) -> Duration {
         self.began.elapsed()
@@ -109,9 +116,18 @@ fn closing() -> Error {
     Error::new(Kind::Unavailable, "this camera's configuration changes, or camgate ends: try again").retry_after(1)
 }
 
-/// Starts the steerer of a path's camera on the present runtime. `before`: its predecessor
-/// for the same camera, which has to end first.
-pub fn spawn(name: &str, target: &PtzTarget, before: Option<Handle>) -> Handle {
+/// What was there before a steerer.
+pub enum Before {
+    /// None for this camera.
+    Nothing,
+    /// One that has to end first.
+    Ends(Handle),
+    /// One that broke off: nobody knows whether the camera moves.
+    BrokeOff,
+}
+
+/// Starts the steerer of a path's camera on the present runtime.
+pub fn spawn(name: &str, target: &PtzTarget, before: Before) -> Handle {
     let (tx, rx) = mpsc::channel(MAILBOX);
     let driver = target.driver.word();
     let seen = watch::Sender::new(Camera {
@@ -140,10 +156,16 @@ pub fn spawn(name: &str, target: &PtzTarget, before: Option<Handle>) -> Handle {
         closing: Vec::new(),
     };
     tokio::spawn(async move {
-        if let Some(before) = before {
-            before.close().await;
-        }
-        steerer.run(rx).await;
+        // The camera is looked at once without being asked, so that the list knows it.
+        let first = match before {
+            Before::Nothing => Event::Look,
+            Before::Ends(before) => {
+                before.close().await;
+                Event::Look
+            }
+            Before::BrokeOff => Event::Ask(NOBODY, Ask::Stop),
+        };
+        steerer.run(rx, first).await;
     });
     handle
 }
@@ -164,10 +186,9 @@ struct Steerer {
 }
 
 impl Steerer {
-    async fn run(mut self, mut rx: mpsc::Receiver<Request>) {
+    async fn run(mut self, mut rx: mpsc::Receiver<Request>, first: Event) {
         let mut exchange: Option<Boxed<'static, Lent>> = None;
-        // The camera is looked at once without being asked, so that the list knows it.
-        let mut event = Some(Event::Look);
+        let mut event = Some(first);
         // Nobody is left who could ask; the last stops are sent all the same.
         let mut abandoned = false;
         loop {
