@@ -31,6 +31,8 @@ struct Running {
     axis: Option<usize>,
     until: u64,
     tickets: Vec<Ticket>,
+    /// It is being broken off, and begins anew when it failed by that.
+    broken_off: bool,
 }
 
 /// A camera's steerer, without its clock and its camera.
@@ -74,7 +76,8 @@ impl State {
 
     /// When something is to be done without an event.
     pub fn due(&self) -> Option<u64> {
-        let stop = |a: &AxisState| (a.stops > 0 && self.running.is_none()).then_some(a.stop_at);
+        let free = self.running.as_ref().is_none_or(|running| self.may_break_off(running));
+        let stop = |a: &AxisState| (a.stops > 0 && free).then_some(a.stop_at);
         self.axes.iter().flat_map(|a| [a.deadline, stop(a)]).flatten().min()
     }
 
@@ -89,8 +92,25 @@ impl State {
             Event::Close => self.close(now, &mut out),
         }
         self.expire(now, &mut out);
+        self.break_off(now, &mut out);
         self.next(now, &mut out);
         out
+    }
+
+    /// A stop waits for nothing that only reads, and the end neither.
+    fn break_off(&mut self, now: u64, out: &mut Vec<Command>) {
+        let due = self.closing || self.axes.iter().any(|a| a.stops > 0 && a.stop_at <= now);
+        let may = self.running.as_ref().is_some_and(|running| self.may_break_off(running));
+        if let Some(running) = self.running.as_mut().filter(|_| due && may) {
+            running.broken_off = true;
+            out.push(Command::BreakOff);
+        }
+    }
+
+    /// Not while the password is unproven: its one attempt is waited for.
+    fn may_break_off(&self, running: &Running) -> bool {
+        let reads = matches!(running.task, Task::About | Task::Read | Task::Presets);
+        reads && !running.broken_off && (self.closing || self.known.proven)
     }
 
     /// Movements whose time is over: those that wait are not begun, those of the camera's
@@ -216,7 +236,15 @@ impl State {
     }
 
     fn done(&mut self, now: u64, result: Result<Done, Fault>, out: &mut Vec<Command>) {
-        let Some(Running { task, axis, until, tickets }) = self.running.take() else { return };
+        let Some(Running { task, axis, until, tickets, broken_off }) = self.running.take() else { return };
+        if broken_off && matches!(result, Err(Fault::Silent(_))) {
+            if self.closing {
+                out.extend(tickets.into_iter().map(|ticket| Command::Reply(ticket, Answer::Closing)));
+            } else {
+                self.queue.push_front((task, tickets));
+            }
+            return;
+        }
         self.known.heard(now, &task, &result);
         if let Some(axis) = axis {
             self.axes[axis].moved(now, &task, &result, self.closing);
@@ -293,7 +321,7 @@ impl State {
         self.others_turn = false;
         if let Some((task, tickets)) = self.queue.pop_front() {
             out.push(Command::Run(task.clone()));
-            self.running = Some(Running { task, axis: None, until: 0, tickets });
+            self.running = Some(Running { task, axis: None, until: 0, tickets, broken_off: false });
         } else if self.closing && self.axes.iter().all(|a| a.stops == 0 && a.wish.is_none()) {
             self.ended = true;
             out.push(Command::End);
@@ -303,7 +331,7 @@ impl State {
     fn run(&mut self, task: Task, axis: Option<usize>, until: u64, out: &mut Vec<Command>) {
         let tickets = axis.map(|axis| std::mem::take(&mut self.axes[axis].tickets)).unwrap_or_default();
         out.push(Command::Run(task.clone()));
-        self.running = Some(Running { task, axis, until, tickets });
+        self.running = Some(Running { task, axis, until, tickets, broken_off: false });
     }
 
     /// Whether a speed of ours is on the camera.

@@ -96,6 +96,49 @@ fn a_stop_overtakes_and_takes_the_moves_with_it() {
 }
 
 #[test]
+fn a_stop_waits_for_no_reading() {
+    let mut s = state();
+    // Of a password that was never good the one attempt is waited for.
+    s.step(0, Event::Ask(1, Ask::Presets));
+    assert_eq!(s.step(1, Event::Ask(2, Ask::Stop)), []);
+    assert_eq!(s.step(2, Event::Done(Ok(Done::Presets(vec![])))), [reply(1, Answer::Presets(vec![])), STOP]);
+    s.step(3, ok());
+    s.step(300, Event::Tick);
+    s.step(301, ok());
+    // Asked for.
+    assert_eq!(s.step(400, Event::Ask(3, Ask::Presets)), [Command::Run(Task::Presets)]);
+    assert_eq!(s.step(401, Event::Ask(4, Ask::Stop)), [Command::BreakOff]);
+    assert_eq!(s.step(402, Event::Ask(5, Ask::Stop)), [], "once");
+    assert_eq!(s.step(403, silent()), [STOP]);
+    let out = s.step(404, ok());
+    assert_eq!(out, [reply(4, Answer::Done), reply(5, Answer::Done), Command::Run(Task::Presets)], "it begins anew");
+    // The second stop, which nobody asks for.
+    assert_eq!(s.due(), Some(404 + REPEAT));
+    assert_eq!(s.step(404 + REPEAT, Event::Tick), [Command::BreakOff]);
+    // It had come to its end all the same.
+    let out = s.step(700, Event::Done(Ok(Done::Presets(vec![]))));
+    assert_eq!(out, [reply(3, Answer::Presets(vec![])), STOP]);
+    s.step(701, ok());
+    // A move whose time is over.
+    s.step(800, Event::Ask(6, drive(0.5)));
+    s.step(801, ok());
+    s.step(802, Event::Ask(7, Ask::Presets));
+    assert_eq!(s.due(), Some(800 + LASTS));
+    assert_eq!(s.step(800 + LASTS, Event::Tick), [Command::BreakOff]);
+    assert_eq!(s.step(801 + LASTS, silent()), [STOP]);
+    s.step(802 + LASTS, ok());
+    // The end, and nothing is to be stopped.
+    let mut s = state();
+    s.step(0, Event::Ask(1, Ask::Presets));
+    assert_eq!(s.step(1, Event::Close), [Command::BreakOff]);
+    assert_eq!(s.step(2, silent()), [reply(1, Answer::Closing), Command::End]);
+    // What changes something is waited for.
+    let mut s = state();
+    s.step(0, Event::Ask(1, Ask::Edit(Edit::Delete("1".into()))));
+    assert_eq!(s.step(1, Event::Ask(2, Ask::Stop)), []);
+}
+
+#[test]
 fn a_new_move_cancels_the_second_stop() {
     let mut s = state();
     s.step(0, Event::Ask(1, Ask::Stop));
@@ -409,6 +452,10 @@ proptest! {
                     Command::Run(task) => {
                         prop_assert!(running.is_none(), "two exchanges at once");
                         *running = Some(task);
+                    }
+                    Command::BreakOff => {
+                        let reads = matches!(running, Some(Task::About | Task::Read | Task::Presets));
+                        prop_assert!(reads, "{running:?} is no reading");
                     }
                     Command::Reply(ticket, _) => prop_assert!(open.remove(&ticket), "{ticket} answered twice"),
                     Command::End => {}

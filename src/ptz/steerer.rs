@@ -148,6 +148,7 @@ pub fn spawn(name: &str, target: &PtzTarget, before: Before) -> Handle {
     let steerer = Steerer {
         state: State::new(target.move_timeout),
         driver: Some(auto::driver(target)),
+        break_off: None,
         password: target.password.clone(),
         began: handle.began,
         seen,
@@ -177,6 +178,8 @@ struct Steerer {
     state: State,
     /// None while an exchange has it.
     driver: Option<Outcome<Box<dyn Driver>>>,
+    /// Breaks off the exchange that has it.
+    break_off: Option<oneshot::Sender<()>>,
     password: Secret,
     began: Instant,
     seen: watch::Sender<Camera>,
@@ -198,6 +201,11 @@ impl Steerer {
                 for command in commands {
                     match command {
                         Command::Run(task) => exchange = self.begin(task),
+                        Command::BreakOff => {
+                            if let Some(exchange) = self.break_off.take() {
+                                let _ = exchange.send(());
+                            }
+                        }
                         Command::Reply(ticket, answer) => {
                             if let Some(client) = self.waiting.remove(&ticket) {
                                 let _ = client.send(answer);
@@ -255,14 +263,20 @@ impl Steerer {
     fn begin(&mut self, task: Task) -> Option<Boxed<'static, Lent>> {
         // invariant: the state begins an exchange only when the last one gave the driver back.
         let driver = self.driver.take()?;
+        let (tx, broken_off) = oneshot::channel();
+        self.break_off = Some(tx);
         Some(Box::pin(async move {
             let mut driver = match driver {
                 Ok(driver) => driver,
                 Err(fault) => return (Err(fault.clone()), Err(fault)),
             };
-            let result = match tokio::time::timeout(EXCHANGE, carry_out(driver.as_mut(), task)).await {
-                Ok(result) => result,
-                Err(_) => Err(Fault::Silent("the camera takes too long".into())),
+            let result = tokio::select! {
+                biased;
+                result = tokio::time::timeout(EXCHANGE, carry_out(driver.as_mut(), task)) => {
+                    result.unwrap_or_else(|_| Err(Fault::Silent("the camera takes too long".into())))
+                }
+                // A driver that goes away before says nothing.
+                Ok(()) = broken_off => Err(Fault::Silent("put off: a stop goes first".into())),
             };
             (Ok(driver), result)
         }))
