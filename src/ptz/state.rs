@@ -147,7 +147,7 @@ impl State {
             };
             return out.push(Command::Reply(ticket, answer));
         }
-        if self.waiting() >= WAITING && ask != Ask::Stop {
+        if self.waiting() >= WAITING && !ask.stops() {
             return out.push(Command::Reply(ticket, Answer::Busy));
         }
         match ask {

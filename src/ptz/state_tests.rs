@@ -382,6 +382,9 @@ fn what_waits_is_bounded() {
     assert!(busy > 9_000 && s.waiting() <= WAITING && s.queue.len() <= QUEUE);
     // A stop has its place.
     assert_eq!(s.step(100, Event::Ask(10_001, Ask::Stop)), []);
+    for ticket in 10_002..10_600 {
+        assert_eq!(s.step(100, Event::Ask(ticket, drive(0.0))), [], "a move of no speed has it, too");
+    }
 }
 
 #[test]

@@ -37,7 +37,6 @@ pub struct Handle {
     seen: watch::Receiver<Camera>,
     turned_away: Arc<AtomicU64>,
     began: Instant,
-    epoch: SystemTime,
 }
 
 impl Handle {
@@ -47,7 +46,7 @@ impl Handle {
         let (tx, rx) = oneshot::channel();
         // A stop waits for its place; everything else is turned away where there is none.
         let sent = match ask {
-            Ask::Stop => self.tx.send(Request::Ask(ask, tx)).await.map_err(|_| ()),
+            _ if ask.stops() => self.tx.send(Request::Ask(ask, tx)).await.map_err(|_| ()),
             _ => self.tx.try_send(Request::Ask(ask, tx)).map_err(|_| ()),
         };
         if sent.is_err() {
@@ -62,7 +61,11 @@ impl Handle {
     fn reply(&self, answer: Answer) -> Result<Reply> {
         match answer {
             Answer::Done => Ok(Reply::Done),
-            Answer::Moving(until) => Ok(Reply::Moving(self.epoch + Duration::from_millis(until))),
+            Answer::Moving(until) => {
+                // From now on: the clock of the wall may have been set since the beginning.
+                let left = Duration::from_millis(until).saturating_sub(self.began.elapsed());
+                Ok(Reply::Moving(SystemTime::now() + left))
+            }
             Answer::Status(status) => Ok(Reply::Status(status)),
             Answer::Presets(presets) => Ok(Reply::Presets(presets)),
             Answer::Saved(id) => Ok(id.map_or(Reply::Done, Reply::Saved)),
@@ -138,13 +141,7 @@ pub fn spawn(name: &str, target: &PtzTarget, before: Before) -> Handle {
         error: None,
         capabilities: Capabilities::default(),
     });
-    let handle = Handle {
-        tx,
-        seen: seen.subscribe(),
-        turned_away: Arc::default(),
-        began: Instant::now(),
-        epoch: SystemTime::now(),
-    };
+    let handle = Handle { tx, seen: seen.subscribe(), turned_away: Arc::default(), began: Instant::now() };
     let steerer = Steerer {
         state: State::new(target.move_timeout),
         driver: Some(auto::driver(target)),
