@@ -89,15 +89,23 @@ fn reachable(uri: &str, host: &str) -> String {
     moved.unwrap_or_else(|| uri.to_owned())
 }
 
+/// What a camera says, without what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
 fn show(camera: &Camera) {
     let found = &camera.found;
-    println!("{} ({})", found.name, if found.hardware.is_empty() { "model unknown" } else { &found.hardware });
+    let hardware = if found.hardware.is_empty() { "model unknown" } else { &found.hardware };
+    println!("{} ({})", printable(&found.name), printable(hardware));
     println!("  service  {}", redact::url(found.service.as_str()));
     match &camera.streams {
         Ok(streams) => {
-            streams.iter().for_each(|(token, uri)| println!("  {:<8} {}", redact::text(token), redact::url(uri)));
+            streams.iter().for_each(|(token, uri)| {
+                println!("  {:<8} {}", printable(&redact::text(token)), printable(&redact::url(uri)))
+            });
         }
-        Err(why) => println!("  streams  {why} (--user NAME, and the password in {PASSWORD})"),
+        Err(why) => println!("  streams  {} (--user NAME, and the password in {PASSWORD})", printable(why)),
     }
 }
 
@@ -114,7 +122,11 @@ fn entries(cameras: &[Camera], user: Option<&str>, password: Option<&Secret>) ->
                 let user = user.filter(|user| !user.is_empty());
                 let place = || Secret::from("PASSWORD");
                 url.user = user.map(str::to_owned).or(url.user);
-                url.password = user.map(|_| password.cloned().unwrap_or_else(place)).or(url.password);
+                // What is printed has no password, the camera's own neither.
+                url.password = match password {
+                    Some(password) => user.map(|_| password.clone()).or(url.password),
+                    None => user.map(|_| place()).or(url.password.map(|_| place())),
+                };
                 text += &format!("    source: {}\n", quoted(url.location_with_credentials().expose()));
             }
             None => text += "    # Its streams could not be asked for.\n    source: rtsp://USER:PASSWORD@HOST/PATH\n",
@@ -193,6 +205,14 @@ mod tests {
         // What is printed has no password.
         let shown = entries(&cameras, Some("operator"), None);
         assert!(shown.contains("operator:PASSWORD@") && !shown.contains("ss%"), "{shown}");
+    }
+
+    #[test]
+    fn what_a_camera_says_is_no_secret_and_no_order() {
+        let own = [camera("x", "http://192.0.2.7/onvif/device_service", Some("rtsp://admin:hush@192.0.2.7/a"))];
+        let shown = entries(&own, None, None);
+        assert!(shown.contains("admin:PASSWORD@") && !shown.contains("hush"), "{shown}");
+        assert_eq!(printable("a\u{1b}[2Jb\u{9b}\r\n"), "a[2Jb");
     }
 
     #[test]

@@ -108,25 +108,29 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     let mut watch = file.as_deref().map(config::watch);
     let mut listeners = bound.serve(&inside)?;
     tokio::spawn(always_remux(inside.clone()));
-    loop {
+    let (listeners, ended) = loop {
         tokio::select! {
-            _ = term.recv() => break,
-            _ = int.recv() => break,
+            _ = term.recv() => break (Some(listeners), Ok(())),
+            _ = int.recv() => break (Some(listeners), Ok(())),
             _ = changed(&mut watch) => {
                 // A signal waits for no reload: what that has begun, the shutdown ends.
                 let loaded = tokio::select! {
                     biased;
-                    _ = term.recv() => break,
-                    _ = int.recv() => break,
+                    _ = term.recv() => break (Some(listeners), Ok(())),
+                    _ = int.recv() => break (Some(listeners), Ok(())),
                     loaded = reload(file.as_deref(), &inside, &levels, &listeners) => loaded,
                 };
                 if let Some((old, config)) = loaded {
                     ice.warm(&config);
-                    listeners = listeners.follow(&old, &config, &inside).await?;
+                    match listeners.follow(&old, &config, &inside).await {
+                        Ok(followed) => listeners = followed,
+                        // Also then what moves is to stand still.
+                        Err(error) => break (None, Err(error)),
+                    }
                 }
             }
         }
-    }
+    };
     tracing::info!("shutting down");
     inside.ready.store(false, Ordering::Relaxed);
     let ending = async {
@@ -135,14 +139,16 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
         // A viewer's pipeline that is frozen must not keep the cameras from their TEARDOWN.
         let _ = tokio::time::timeout(Duration::from_secs(2), inside.sessions.shutdown()).await;
         inside.registry.shutdown().await;
-        listeners.stop().await;
+        if let Some(listeners) = listeners {
+            listeners.stop().await;
+        }
         let _ = warm.await;
     };
     if tokio::time::timeout(SHUTDOWN, ending).await.is_err() {
         tracing::warn!("not everything ended in time");
     }
     tracing::info!("ended");
-    Ok(())
+    ended
 }
 
 async fn changed(watch: &mut Option<config::Watch>) {

@@ -5,10 +5,14 @@ use super::{Axis, Fault};
 
 /// Between the two stops.
 pub const REPEAT: u64 = 250;
-/// Before a stop that failed is sent again.
+/// Before a stop that failed is sent again; twice as long each time.
 const AGAIN: u64 = 1_000;
-/// How often a stop is sent that keeps failing.
+/// The longest of these.
+const SELDOM: u64 = 30_000;
+/// How often a stop is sent that keeps failing, where nothing of ours moves. What moves is
+/// never given up.
 const TRIES: u32 = 20;
+
 /// A movement that waits for its turn.
 #[derive(Debug)]
 pub(super) struct Wish {
@@ -24,6 +28,8 @@ pub(super) struct AxisState {
     pub tickets: Vec<Ticket>,
     /// The camera may be moving at a speed of ours.
     pub moving: bool,
+    /// The same before the speed that is on its way.
+    was_moving: bool,
     /// When it is stopped if nobody says anything.
     pub deadline: Option<u64>,
     /// Stops to send, when the next, and how many have failed in a row.
@@ -47,9 +53,29 @@ impl AxisState {
         (self.stops, self.stop_at, self.failed) = (2, now, 0);
     }
 
+    /// This speed is sent now.
+    pub fn drives(&mut self, until: Option<u64>) {
+        self.was_moving = self.moving;
+        (self.moving, self.deadline) = (true, until);
+    }
+
+    /// Nothing is said to the camera until then. What it does it goes on doing: that is
+    /// stopped as soon as may be.
+    pub fn hold(&mut self, until: u64) {
+        (self.wish, self.deadline, self.failed) = (None, None, 0);
+        (self.stops, self.stop_at) = (if self.moving { 2 } else { 0 }, until);
+    }
+
     /// Nothing more is said on this axis.
     pub fn forget(&mut self) {
         (self.wish, self.moving, self.deadline, self.stops) = (None, false, None, 0);
+    }
+
+    /// The camera answers again: a stop that failed need not wait any longer.
+    pub fn answers(&mut self, now: u64) {
+        if self.failed > 0 {
+            self.stop_at = self.stop_at.min(now);
+        }
     }
 
     /// What an exchange on this axis means for it.
@@ -64,18 +90,24 @@ impl AxisState {
             // The camera has no such axis.
             (Task::Drive(drive, _), Err(Fault::Unsupported(_))) if drive.is_stop() => self.forget(),
             (Task::Drive(drive, _), Err(_)) if drive.is_stop() && self.stops > 0 => {
-                self.failed += 1;
-                if self.failed >= TRIES || closing {
-                    self.stops = self.stops.saturating_sub(if closing { 1 } else { u32::MAX });
+                self.failed = self.failed.saturating_add(1);
+                if closing {
+                    self.stops -= 1;
                     self.moving = self.stops > 0;
+                } else if self.failed >= TRIES && !self.moving {
+                    self.stops = 0;
                 }
-                self.stop_at = if closing { now } else { now.saturating_add(AGAIN) };
+                let wait = (AGAIN << (self.failed - 1).min(8)).min(SELDOM);
+                self.stop_at = if closing { now } else { now.saturating_add(wait) };
             }
             // It goes by itself now, and stops by itself.
             (Task::Go(_), Ok(_)) => (self.moving, self.deadline) = (false, None),
             // It never began.
-            (Task::Drive(..), Err(Fault::Unsupported(_) | Fault::OutOfRange(_))) => {
-                (self.moving, self.deadline) = (false, None);
+            (Task::Drive(drive, _), Err(Fault::Unsupported(_) | Fault::OutOfRange(_) | Fault::Refused { .. }))
+                if !drive.is_stop() =>
+            {
+                // An earlier one goes on, and is stopped.
+                (self.moving, self.deadline) = (self.was_moving, None);
             }
             _ => {}
         }

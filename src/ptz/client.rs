@@ -38,6 +38,8 @@ pub struct Client {
     digest: Option<Box<Digest>>,
     /// The present nonce was good once.
     proven: bool,
+    /// The password was good once.
+    ever: bool,
     turned_down: Option<TurnedDown>,
 }
 
@@ -68,6 +70,7 @@ impl Client {
             password: target.password.clone(),
             digest: None,
             proven: false,
+            ever: false,
             turned_down,
         })
     }
@@ -86,15 +89,24 @@ impl Client {
                 None => None,
             };
             let answered = authorization.is_some();
-            let mut request = self.request(&method, path, media_type, body.clone());
+            let mut request = self.request(&method, path, media_type, body.clone())?;
             if let Some(value) = authorization {
                 request = request.header(AUTHORIZATION, value);
             }
             let (status, headers, text) = tokio::time::timeout(TIMEOUT, self.exchange(request))
                 .await
-                .map_err(|_| self.silent("does not answer"))??;
+                .map_err(|_| self.silent("does not answer"))
+                .flatten()
+                .inspect_err(|_| {
+                    // Whether the password was counted as a wrong one is not known: the next
+                    // one is asked for, and not the same answer given again.
+                    if !self.proven {
+                        self.digest = None;
+                    }
+                })?;
             if status != StatusCode::UNAUTHORIZED {
                 self.proven |= answered;
+                self.ever |= answered;
                 return match status.is_redirection() {
                     true => Err(self.redirected(&headers)),
                     false => Ok(Answer { status: status.as_u16(), text }),
@@ -133,26 +145,33 @@ impl Client {
                 }
             }
         }
-        Err(Fault::Rejected("the camera finds every nonce stale".into()))
+        let reason = "the camera finds every nonce stale".to_owned();
+        self.digest = None;
+        // Of a password that was never good it may count each as an attempt.
+        Err(if self.ever { Fault::Rejected(reason) } else { Fault::Refused { reason, locked: None } })
     }
 
     /// One exchange without credentials, whatever comes: finding out what a camera is must
     /// not cost an attempt at its password.
     pub async fn peek(&self, method: Method, path: &str, media_type: &str, body: String) -> Outcome<Answer> {
-        let request = self.request(&method, path, media_type, body);
+        let request = self.request(&method, path, media_type, body)?;
         let (status, _, text) = tokio::time::timeout(TIMEOUT, self.exchange(request))
             .await
             .map_err(|_| self.silent("does not answer"))??;
         Ok(Answer { status: status.as_u16(), text })
     }
 
-    fn request(&self, method: &Method, path: &str, media_type: &str, body: String) -> reqwest::RequestBuilder {
+    fn request(&self, method: &Method, path: &str, media_type: &str, body: String) -> Outcome<reqwest::RequestBuilder> {
+        // Anything else would go on with our host's name, and lead to another one.
+        if !path.starts_with('/') {
+            return Err(Fault::Rejected("the camera names a service that has no path".into()));
+        }
         let request = self.http.request(method.clone(), format!("{}{path}", self.origin));
-        match body.is_empty() {
+        Ok(match body.is_empty() {
             false => request.header(CONTENT_TYPE, media_type).body(body),
             true if *method == Method::PUT => request.header(CONTENT_LENGTH, "0"),
             true => request,
-        }
+        })
     }
 
     async fn exchange(&self, request: reqwest::RequestBuilder) -> Outcome<(StatusCode, HeaderMap, String)> {
@@ -171,7 +190,7 @@ impl Client {
     }
 
     fn failed(&self, error: &reqwest::Error) -> Fault {
-        if let Some(hex) = self.turned_down.as_ref().and_then(TurnedDown::fingerprint) {
+        if let Some(hex) = self.turned_down.as_ref().and_then(TurnedDown::take) {
             return Fault::Rejected(format!(
                 "the camera's certificate is not the one that is trusted; if it is the camera's own, set ptz.fingerprint: {hex}"
             ));
@@ -228,6 +247,84 @@ fn locked(text: &str) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PtzDriver;
+
+    fn target(port: u16) -> PtzTarget {
+        PtzTarget {
+            driver: PtzDriver::Onvif,
+            tls: false,
+            host: "127.0.0.1".into(),
+            port,
+            path: String::new(),
+            user: "operator".into(),
+            password: "secret".into(),
+            channel: 1,
+            profile: String::new(),
+            invert_pan: false,
+            invert_tilt: false,
+            invert_elevation: false,
+            move_timeout: Duration::from_secs(2),
+            allow_special_presets: false,
+            fingerprint: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_path_goes_nowhere() {
+        let mut client = Client::new(&target(9)).unwrap();
+        for path in ["", "@evil.example/x", "evil", ".evil.example/", ":1/"] {
+            let sent = client.send(Method::POST, path, "text/xml", "x".into()).await;
+            assert!(matches!(sent, Err(Fault::Rejected(_))), "{path}: {sent:?}");
+            let peeked = client.peek(Method::POST, path, "text/xml", "x".into()).await;
+            assert!(matches!(peeked, Err(Fault::Rejected(_))), "{path}: {peeked:?}");
+        }
+    }
+
+    /// Answers one request per connection with each of these; an empty one is silence.
+    async fn camera(answers: Vec<String>) -> (u16, tokio::task::JoinHandle<Vec<String>>) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let task = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for answer in answers {
+                let (mut peer, _) = listener.accept().await.unwrap();
+                let mut head = vec![0; 8_192];
+                let n = peer.read(&mut head).await.unwrap();
+                asked.push(String::from_utf8_lossy(&head[..n]).into_owned());
+                peer.write_all(answer.as_bytes()).await.unwrap();
+            }
+            asked
+        });
+        (port, task)
+    }
+
+    fn unauthorized(more: &str) -> String {
+        format!(
+            "HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm=\"x\", nonce=\"n\", qop=\"auth\"{more}\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+    }
+
+    #[tokio::test]
+    async fn a_password_that_was_never_good_is_refused_where_every_nonce_is_stale() {
+        let (port, _camera) = camera(vec![unauthorized(", stale=true"); 3]).await;
+        let mut client = Client::new(&target(port)).unwrap();
+        let sent = client.send(Method::GET, "/x", "", String::new()).await;
+        assert!(matches!(sent, Err(Fault::Refused { .. })), "{sent:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_a_challenge_that_got_lost_is_not_given_again() {
+        let (port, camera) = camera(vec![unauthorized(""), String::new(), unauthorized("")]).await;
+        let mut client = Client::new(&target(port)).unwrap();
+        let sent = client.send(Method::GET, "/x", "", String::new()).await;
+        assert!(matches!(sent, Err(Fault::Silent(_))), "{sent:?}");
+        let _ = client.send(Method::GET, "/x", "", String::new()).await;
+        let asked = camera.await.unwrap();
+        let logins: Vec<bool> = asked.iter().map(|head| head.to_lowercase().contains("authorization:")).collect();
+        assert_eq!(logins, [false, true, false]);
+    }
 
     #[test]
     fn a_lock_is_understood() {

@@ -27,7 +27,7 @@ pub struct Found {
     pub name: String,
     /// Its model (`…/hardware/…`).
     pub hardware: String,
-    /// Its device service, at the address that it answered from where it names that.
+    /// Its device service, at the address that it answered from.
     pub service: Url,
 }
 
@@ -154,6 +154,9 @@ fn matches(text: &str, id: &str, from: IpAddr) -> Vec<(String, Found)> {
         let here = |a: &&Url| a.host_str().is_some_and(|h| h.trim_matches(['[', ']']) == from.to_string());
         let v4 = |a: &&Url| matches!(a.host(), Some(url::Host::Ipv4(_)));
         let service = services.iter().find(here).or(services.iter().find(v4)).or(services.first())?.clone();
+        // Only where the answer came from: whoever answers must not send a login elsewhere.
+        let mut service = service;
+        service.set_ip_host(from).ok()?;
         let scope = |kind: &str| {
             let part = m.scopes.split_whitespace().find_map(|s| s.split_once(&format!("onvif.org/{kind}/")))?.1;
             let name = xml::short(&percent_decode_str(part).decode_utf8_lossy());
@@ -200,7 +203,9 @@ mod tests {
         assert_eq!((found.name.as_str(), found.hardware.as_str()), ("Gate dome", "DS-2DF"));
         assert_eq!(found.service.as_str(), "http://192.0.2.7:8080/onvif/device_service");
         let bare = matches(&answer("http://[fe80::1]/x http://10.0.0.7/x", ""), ID, FROM);
-        assert_eq!((bare[0].1.name.as_str(), bare[0].1.service.as_str()), ("camera", "http://10.0.0.7/x"));
+        assert_eq!((bare[0].1.name.as_str(), bare[0].1.service.as_str()), ("camera", "http://192.0.2.7/x"));
+        let evil = matches(&answer("https://evil.example:8443/x", ""), ID, FROM);
+        assert_eq!(evil[0].1.service.as_str(), "https://192.0.2.7:8443/x");
     }
 
     #[test]

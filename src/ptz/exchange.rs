@@ -78,6 +78,9 @@ pub enum Answer {
 pub enum Command {
     /// Begin an exchange. Never while one is under way.
     Run(Task),
+    /// Break off the exchange under way, which only reads: a stop is due. It ends with
+    /// [`Event::Done`] like any other.
+    BreakOff,
     /// Answer a client.
     Reply(Ticket, Answer),
     /// Nothing is left to do after [`Event::Close`].

@@ -20,6 +20,8 @@ pub(super) struct Known {
     pub about: Option<About>,
     /// Whether it answered last.
     pub online: bool,
+    /// It did something for us, with the present password.
+    pub proven: bool,
     /// What is wrong with it.
     pub error: Option<String>,
     /// When it was last spoken to.
@@ -43,12 +45,13 @@ impl Known {
                 let hold = locked.map_or(HOLD, |locked| millis(locked).saturating_add(SLACK));
                 self.held = Some((reason.clone(), now.saturating_add(hold)));
                 (self.online, self.error) = (false, Some(reason.clone()));
+                self.proven = false;
             }
             Err(fault) => {
                 self.online = true;
                 self.error = (*task == Task::About).then(|| fault.reason().to_owned());
             }
-            Ok(_) => (self.online, self.error) = (true, None),
+            Ok(_) => (self.online, self.proven, self.error) = (true, true, None),
         }
         match (task, result) {
             (_, Ok(Done::About(about))) => self.about = Some(about.clone()),
@@ -83,6 +86,11 @@ impl Known {
              configuration changes"
         );
         Some(Fault::Refused { reason, locked: None })
+    }
+
+    /// Until when it is left in peace, or was last.
+    pub fn held_until(&self) -> Option<u64> {
+        self.held.as_ref().map(|(_, until)| *until)
     }
 
     /// What people are told; `driven`: a speed of ours is on it.

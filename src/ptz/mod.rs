@@ -297,6 +297,13 @@ pub enum Ask {
     Edit(Edit),
 }
 
+impl Ask {
+    /// Whether it only stops: that finds a place where nothing else does.
+    pub fn stops(&self) -> bool {
+        matches!(self, Ask::Stop) || matches!(self, Ask::Drive(drive, _) if drive.is_stop())
+    }
+}
+
 /// The answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {

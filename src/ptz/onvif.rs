@@ -53,8 +53,7 @@ impl Onvif {
     }
 
     async fn find_out(&mut self) -> Result<About, No> {
-        self.session.forget();
-        let learnt = self.session.learn().await?;
+        let learnt = self.session.learn_again().await?;
         let (node, focus) = (&learnt.node, !learnt.imaging.is_empty() && !learnt.source.is_empty());
         let told = !node.spaces.continuous.is_empty() || !node.spaces.continuous_zoom.is_empty();
         let turns = !told || !node.spaces.continuous.is_empty();

@@ -36,9 +36,10 @@ impl Session {
         self.learnt.as_ref()
     }
 
-    /// Learns again the next time.
-    pub fn forget(&mut self) {
-        self.learnt = None;
+    /// Learns it anew. What was learnt stays where that fails: a stop needs it.
+    pub async fn learn_again(&mut self) -> Result<&Learnt, No> {
+        let learnt = self.ask().await?;
+        Ok(self.learnt.insert(learnt))
     }
 
     async fn services(&mut self) -> Result<Learnt, No> {
@@ -167,26 +168,47 @@ impl Profile {
     }
 }
 
-/// The path of a service. Host and port stay ours: behind NAT the camera names an address
-/// that only it knows.
+/// The path of a service; empty for what is no address of the web. Host and port stay ours:
+/// behind NAT the camera names an address that only it knows.
 fn path_of(address: &str) -> String {
-    url::Url::parse(address.trim()).map_or_else(
-        |_| String::new(),
-        |url| match url.query() {
+    match url::Url::parse(address.trim()) {
+        // Of another scheme the path may be anything, and name a host after ours.
+        Ok(url) if matches!(url.scheme(), "http" | "https") => match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         },
-    )
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn what_was_learnt_stays_where_learning_again_fails() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        // Nobody is there.
+        drop(listener);
+        let text = format!(
+            "paths:\n  gate:\n    source: publisher\n    ptz: {{driver: onvif, url: '{url}', username: u, password: p}}\n"
+        );
+        let config = crate::config::parse(&text, None, &[]).unwrap().config;
+        let conf = &config.paths["gate"];
+        let mut session = Session::new(&conf.ptz.target(&conf.source).unwrap()).unwrap();
+        session.learnt = Some(Learnt { ptz: "/onvif/ptz".into(), ..Learnt::default() });
+        assert!(session.learn_again().await.is_err());
+        assert_eq!(session.learnt().map(|l| l.ptz.as_str()), Some("/onvif/ptz"));
+    }
+
     #[test]
     fn of_an_address_only_the_path_counts() {
         assert_eq!(path_of(" http://192.0.2.7:80/onvif/ptz_service?x=1 "), "/onvif/ptz_service?x=1");
         assert_eq!(path_of("https://[fe80::1]/onvif/ptz"), "/onvif/ptz");
         assert_eq!(path_of("nonsense"), "");
+        for address in ["foo:@evil.example/x", "mailto:@evil.example", "file:///etc/passwd", "foo://h/x"] {
+            assert_eq!(path_of(address), "", "{address}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! SOAP 1.2 as ONVIF cameras speak it: envelopes, WS-UsernameToken, faults. Pure.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,7 +33,7 @@ pub fn envelope(body: &str, login: Option<(&str, &Secret, SystemTime)>) -> Strin
 
 fn token(user: &str, password: &Secret, now: SystemTime) -> String {
     let nonce: [u8; 16] = rand::random();
-    let created = humantime::format_rfc3339_seconds(now).to_string();
+    let created = created(now);
     format!(
         "<wsse:Security s:mustUnderstand=\"1\" xmlns:wsse=\"{WSSE}\" xmlns:wsu=\"{WSU}\"><wsse:UsernameToken>\
          <wsse:Username>{}</wsse:Username><wsse:Password Type=\"{TYPE}\">{}</wsse:Password>\
@@ -43,6 +43,12 @@ fn token(user: &str, password: &Secret, now: SystemTime) -> String {
         password_digest(&nonce, &created, password.expose()),
         STANDARD.encode(nonce)
     )
+}
+
+/// A camera's clock may say anything; what has no four digits for its year has no text.
+fn created(now: SystemTime) -> String {
+    let last = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_seconds(now.clamp(UNIX_EPOCH, last)).to_string()
 }
 
 /// WS-UsernameToken 1.0 §3.1: Base64(SHA-1(nonce + created + password)).
@@ -205,6 +211,19 @@ mod tests {
 
     fn message(body: &str) -> String {
         envelope(body, None)
+    }
+
+    #[test]
+    fn no_clock_is_too_odd() {
+        let year = Duration::from_secs(31_557_600);
+        for (now, text) in [
+            (UNIX_EPOCH - year * 69, "1970-01-01T00:00:00Z"),
+            (UNIX_EPOCH + year * 9_000, "9999-12-31T23:59:59Z"),
+            (UNIX_EPOCH + Duration::from_secs(86_400), "1970-01-02T00:00:00Z"),
+        ] {
+            assert_eq!(created(now), text);
+            assert!(envelope("", Some(("u", &"p".into(), now))).contains(text));
+        }
     }
 
     #[test]

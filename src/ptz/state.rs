@@ -31,6 +31,8 @@ struct Running {
     axis: Option<usize>,
     until: u64,
     tickets: Vec<Ticket>,
+    /// It is being broken off, and begins anew when it failed by that.
+    broken_off: bool,
 }
 
 /// A camera's steerer, without its clock and its camera.
@@ -74,7 +76,8 @@ impl State {
 
     /// When something is to be done without an event.
     pub fn due(&self) -> Option<u64> {
-        let stop = |a: &AxisState| (a.stops > 0 && self.running.is_none()).then_some(a.stop_at);
+        let free = self.running.as_ref().is_none_or(|running| self.may_break_off(running));
+        let stop = |a: &AxisState| (a.stops > 0 && free).then_some(a.stop_at);
         self.axes.iter().flat_map(|a| [a.deadline, stop(a)]).flatten().min()
     }
 
@@ -89,13 +92,31 @@ impl State {
             Event::Close => self.close(now, &mut out),
         }
         self.expire(now, &mut out);
+        self.break_off(now, &mut out);
         self.next(now, &mut out);
         out
+    }
+
+    /// A stop waits for nothing that only reads, and the end neither.
+    fn break_off(&mut self, now: u64, out: &mut Vec<Command>) {
+        let due = self.closing || self.axes.iter().any(|a| a.stops > 0 && a.stop_at <= now);
+        let may = self.running.as_ref().is_some_and(|running| self.may_break_off(running));
+        if let Some(running) = self.running.as_mut().filter(|_| due && may) {
+            running.broken_off = true;
+            out.push(Command::BreakOff);
+        }
+    }
+
+    /// Not while the password is unproven: its one attempt is waited for.
+    fn may_break_off(&self, running: &Running) -> bool {
+        let reads = matches!(running.task, Task::About | Task::Read | Task::Presets);
+        reads && !running.broken_off && (self.closing || self.known.proven)
     }
 
     /// Movements whose time is over: those that wait are not begun, those of the camera's
     /// are stopped. What moves has a deadline, or a stop on its way, or a newer movement.
     fn expire(&mut self, now: u64, out: &mut Vec<Command>) {
+        let held = self.known.hold(now).is_some();
         let busy = self.running.as_ref().and_then(|running| running.axis);
         for (index, axis) in self.axes.iter_mut().enumerate() {
             if axis.wish.as_ref().is_some_and(|wish| wish.until.is_some_and(|until| until <= now)) {
@@ -105,7 +126,11 @@ impl State {
             }
             axis.deadline.take_if(|at| *at <= now);
             let untended = axis.deadline.is_none() && axis.wish.is_none() && axis.stops == 0;
-            if axis.moving && untended && (busy != Some(index) || !self.running.as_ref().is_some_and(Running::stops)) {
+            if axis.moving
+                && untended
+                && !held
+                && (busy != Some(index) || !self.running.as_ref().is_some_and(Running::stops))
+            {
                 axis.stop(now);
             }
         }
@@ -122,7 +147,7 @@ impl State {
             };
             return out.push(Command::Reply(ticket, answer));
         }
-        if self.waiting() >= WAITING && ask != Ask::Stop {
+        if self.waiting() >= WAITING && !ask.stops() {
             return out.push(Command::Reply(ticket, Answer::Busy));
         }
         match ask {
@@ -199,8 +224,10 @@ impl State {
             return;
         }
         self.turn_away(&Answer::Closing, out);
+        let held = self.known.hold(now).is_some();
         for axis in &mut self.axes {
-            if axis.moving {
+            // Where the password is refused a stop would be, too.
+            if axis.moving && !held {
                 axis.stop(now);
             } else {
                 axis.stops = 0;
@@ -209,10 +236,32 @@ impl State {
     }
 
     fn done(&mut self, now: u64, result: Result<Done, Fault>, out: &mut Vec<Command>) {
-        let Some(Running { task, axis, until, tickets }) = self.running.take() else { return };
+        let Some(Running { task, axis, until, tickets, broken_off }) = self.running.take() else { return };
+        if broken_off && matches!(result, Err(Fault::Silent(_))) {
+            if self.closing {
+                out.extend(tickets.into_iter().map(|ticket| Command::Reply(ticket, Answer::Closing)));
+            } else {
+                self.queue.push_front((task, tickets));
+            }
+            return;
+        }
         self.known.heard(now, &task, &result);
         if let Some(axis) = axis {
             self.axes[axis].moved(now, &task, &result, self.closing);
+        }
+        if result.is_ok() {
+            self.axes.iter_mut().for_each(|axis| axis.answers(now));
+        }
+        // Before anything else, whatever was asked: what waits must not follow with the same
+        // password, and nobody waits for one time-out after the other.
+        if let Err(fault @ (Fault::Silent(_) | Fault::Refused { .. })) = &result {
+            self.turn_away(&Answer::Failed(fault.clone()), out);
+            if matches!(fault, Fault::Refused { .. }) {
+                match self.known.held_until().filter(|_| !self.closing) {
+                    Some(until) => self.axes.iter_mut().for_each(|axis| axis.hold(until)),
+                    None => self.axes.iter_mut().for_each(AxisState::forget),
+                }
+            }
         }
         let answer = match result {
             Ok(Done::About(_)) => Answer::Done,
@@ -224,17 +273,7 @@ impl State {
                 Task::Drive(drive, _) if !drive.is_stop() => Answer::Moving(until),
                 _ => Answer::Done,
             },
-            Err(ref fault) => {
-                let fault = fault.clone();
-                // Nobody waits for one time-out after the other.
-                if matches!(fault, Fault::Silent(_) | Fault::Refused { .. }) {
-                    self.turn_away(&Answer::Failed(fault.clone()), out);
-                }
-                if matches!(fault, Fault::Refused { .. }) {
-                    self.axes.iter_mut().for_each(AxisState::forget);
-                }
-                Answer::Failed(fault)
-            }
+            Err(fault) => Answer::Failed(fault),
         };
         out.extend(tickets.into_iter().map(|ticket| Command::Reply(ticket, answer.clone())));
     }
@@ -274,8 +313,7 @@ impl State {
         for axis in AXES.map(index).into_iter().filter(|_| !others) {
             let Some(Wish { task, until }) = self.axes[axis].wish.take() else { continue };
             if let Task::Drive(..) = task {
-                let state = &mut self.axes[axis];
-                (state.moving, state.deadline) = (true, until);
+                self.axes[axis].drives(until);
             }
             self.others_turn = true;
             return self.run(task, Some(axis), until.unwrap_or(0), out);
@@ -283,7 +321,7 @@ impl State {
         self.others_turn = false;
         if let Some((task, tickets)) = self.queue.pop_front() {
             out.push(Command::Run(task.clone()));
-            self.running = Some(Running { task, axis: None, until: 0, tickets });
+            self.running = Some(Running { task, axis: None, until: 0, tickets, broken_off: false });
         } else if self.closing && self.axes.iter().all(|a| a.stops == 0 && a.wish.is_none()) {
             self.ended = true;
             out.push(Command::End);
@@ -293,7 +331,7 @@ impl State {
     fn run(&mut self, task: Task, axis: Option<usize>, until: u64, out: &mut Vec<Command>) {
         let tickets = axis.map(|axis| std::mem::take(&mut self.axes[axis].tickets)).unwrap_or_default();
         out.push(Command::Run(task.clone()));
-        self.running = Some(Running { task, axis, until, tickets });
+        self.running = Some(Running { task, axis, until, tickets, broken_off: false });
     }
 
     /// Whether a speed of ours is on the camera.

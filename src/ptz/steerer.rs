@@ -19,6 +19,8 @@ const MAILBOX: usize = 64;
 /// An exchange with all it takes, such as the first one with an ONVIF camera. Each request
 /// in it has its own, shorter time.
 const EXCHANGE: Duration = Duration::from_secs(10);
+/// The ticket of what no client asked for; theirs begin with 1.
+const NOBODY: Ticket = 0;
 /// When nothing is due.
 const FAR: Duration = Duration::from_secs(3_600);
 
@@ -35,7 +37,6 @@ pub struct Handle {
     seen: watch::Receiver<Camera>,
     turned_away: Arc<AtomicU64>,
     began: Instant,
-    epoch: SystemTime,
 }
 
 impl Handle {
@@ -45,7 +46,7 @@ impl Handle {
         let (tx, rx) = oneshot::channel();
         // A stop waits for its place; everything else is turned away where there is none.
         let sent = match ask {
-            Ask::Stop => self.tx.send(Request::Ask(ask, tx)).await.map_err(|_| ()),
+            _ if ask.stops() => self.tx.send(Request::Ask(ask, tx)).await.map_err(|_| ()),
             _ => self.tx.try_send(Request::Ask(ask, tx)).map_err(|_| ()),
         };
         if sent.is_err() {
@@ -60,7 +61,11 @@ impl Handle {
     fn reply(&self, answer: Answer) -> Result<Reply> {
         match answer {
             Answer::Done => Ok(Reply::Done),
-            Answer::Moving(until) => Ok(Reply::Moving(self.epoch + Duration::from_millis(until))),
+            Answer::Moving(until) => {
+                // From now on: the clock of the wall may have been set since the beginning.
+                let left = Duration::from_millis(until).saturating_sub(self.began.elapsed());
+                Ok(Reply::Moving(SystemTime::now() + left))
+            }
             Answer::Status(status) => Ok(Reply::Status(status)),
             Answer::Presets(presets) => Ok(Reply::Presets(presets)),
             Answer::Saved(id) => Ok(id.map_or(Reply::Done, Reply::Saved)),
@@ -91,6 +96,11 @@ impl Handle {
         self.turned_away.load(Ordering::Relaxed)
     }
 
+    /// Whether its task has ended: nobody hears what is asked.
+    pub fn ended(&self) -> bool {
+        self.tx.is_closed()
+    }
+
     /// How long it has run.
     pub fn age(&self) -> Duration {
         self.began.elapsed()
@@ -109,9 +119,18 @@ fn closing() -> Error {
     Error::new(Kind::Unavailable, "this camera's configuration changes, or camgate ends: try again").retry_after(1)
 }
 
-/// Starts the steerer of a path's camera on the present runtime. `before`: its predecessor
-/// for the same camera, which has to end first.
-pub fn spawn(name: &str, target: &PtzTarget, before: Option<Handle>) -> Handle {
+/// What was there before a steerer.
+pub enum Before {
+    /// None for this camera.
+    Nothing,
+    /// One that has to end first.
+    Ends(Handle),
+    /// One that broke off: nobody knows whether the camera moves.
+    BrokeOff,
+}
+
+/// Starts the steerer of a path's camera on the present runtime.
+pub fn spawn(name: &str, target: &PtzTarget, before: Before) -> Handle {
     let (tx, rx) = mpsc::channel(MAILBOX);
     let driver = target.driver.word();
     let seen = watch::Sender::new(Camera {
@@ -122,16 +141,11 @@ pub fn spawn(name: &str, target: &PtzTarget, before: Option<Handle>) -> Handle {
         error: None,
         capabilities: Capabilities::default(),
     });
-    let handle = Handle {
-        tx,
-        seen: seen.subscribe(),
-        turned_away: Arc::default(),
-        began: Instant::now(),
-        epoch: SystemTime::now(),
-    };
+    let handle = Handle { tx, seen: seen.subscribe(), turned_away: Arc::default(), began: Instant::now() };
     let steerer = Steerer {
         state: State::new(target.move_timeout),
         driver: Some(auto::driver(target)),
+        break_off: None,
         password: target.password.clone(),
         began: handle.began,
         seen,
@@ -140,10 +154,16 @@ pub fn spawn(name: &str, target: &PtzTarget, before: Option<Handle>) -> Handle {
         closing: Vec::new(),
     };
     tokio::spawn(async move {
-        if let Some(before) = before {
-            before.close().await;
-        }
-        steerer.run(rx).await;
+        // The camera is looked at once without being asked, so that the list knows it.
+        let first = match before {
+            Before::Nothing => Event::Look,
+            Before::Ends(before) => {
+                before.close().await;
+                Event::Look
+            }
+            Before::BrokeOff => Event::Ask(NOBODY, Ask::Stop),
+        };
+        steerer.run(rx, first).await;
     });
     handle
 }
@@ -155,6 +175,8 @@ struct Steerer {
     state: State,
     /// None while an exchange has it.
     driver: Option<Outcome<Box<dyn Driver>>>,
+    /// Breaks off the exchange that has it.
+    break_off: Option<oneshot::Sender<()>>,
     password: Secret,
     began: Instant,
     seen: watch::Sender<Camera>,
@@ -164,10 +186,9 @@ struct Steerer {
 }
 
 impl Steerer {
-    async fn run(mut self, mut rx: mpsc::Receiver<Request>) {
+    async fn run(mut self, mut rx: mpsc::Receiver<Request>, first: Event) {
         let mut exchange: Option<Boxed<'static, Lent>> = None;
-        // The camera is looked at once without being asked, so that the list knows it.
-        let mut event = Some(Event::Look);
+        let mut event = Some(first);
         // Nobody is left who could ask; the last stops are sent all the same.
         let mut abandoned = false;
         loop {
@@ -177,6 +198,11 @@ impl Steerer {
                 for command in commands {
                     match command {
                         Command::Run(task) => exchange = self.begin(task),
+                        Command::BreakOff => {
+                            if let Some(exchange) = self.break_off.take() {
+                                let _ = exchange.send(());
+                            }
+                        }
                         Command::Reply(ticket, answer) => {
                             if let Some(client) = self.waiting.remove(&ticket) {
                                 let _ = client.send(answer);
@@ -234,14 +260,20 @@ impl Steerer {
     fn begin(&mut self, task: Task) -> Option<Boxed<'static, Lent>> {
         // invariant: the state begins an exchange only when the last one gave the driver back.
         let driver = self.driver.take()?;
+        let (tx, broken_off) = oneshot::channel();
+        self.break_off = Some(tx);
         Some(Box::pin(async move {
             let mut driver = match driver {
                 Ok(driver) => driver,
                 Err(fault) => return (Err(fault.clone()), Err(fault)),
             };
-            let result = match tokio::time::timeout(EXCHANGE, carry_out(driver.as_mut(), task)).await {
-                Ok(result) => result,
-                Err(_) => Err(Fault::Silent("the camera takes too long".into())),
+            let result = tokio::select! {
+                biased;
+                result = tokio::time::timeout(EXCHANGE, carry_out(driver.as_mut(), task)) => {
+                    result.unwrap_or_else(|_| Err(Fault::Silent("the camera takes too long".into())))
+                }
+                // A driver that goes away before says nothing.
+                Ok(()) = broken_off => Err(Fault::Silent("put off: a stop goes first".into())),
             };
             (Ok(driver), result)
         }))

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::steerer::{self, Handle};
+use super::steerer::{self, Before, Handle};
 use super::{Ask, Camera, Reply};
 use crate::config::{Config, PtzTarget};
 use crate::error::{Error, Kind, Result};
@@ -71,7 +71,7 @@ impl Steerers {
         for name in config.paths.keys().filter(|name| exact(config, name)) {
             let Ok(target) = target(config, name) else { continue };
             all.entry(name.clone()).or_insert_with(|| Entry {
-                handle: steerer::spawn(name, &target, before.remove(name)),
+                handle: steerer::spawn(name, &target, before.remove(name).map_or(Before::Nothing, Before::Ends)),
                 target,
                 dynamic: false,
             });
@@ -102,7 +102,12 @@ impl Steerers {
         if self.shared.closing.load(Ordering::Relaxed) {
             return Err(Error::new(Kind::Unavailable, "camgate is shutting down").retry_after(2));
         }
-        if let Some(entry) = all.get(name) {
+        let _runtime = self.shared.runtime.enter();
+        if let Some(entry) = all.get_mut(name) {
+            if entry.handle.ended() {
+                tracing::error!(camera = %name, "the steerer had ended by itself, and begins anew");
+                entry.handle = steerer::spawn(name, &entry.target, Before::BrokeOff);
+            }
             return Ok(entry.handle.clone());
         }
         if all.values().filter(|entry| entry.dynamic).count() >= DYNAMIC {
@@ -111,8 +116,7 @@ impl Steerers {
             // Dropped, its task stops the camera and ends by itself.
             oldest.and_then(|name| all.remove(&name));
         }
-        let _runtime = self.shared.runtime.enter();
-        let handle = steerer::spawn(name, &target, None);
+        let handle = steerer::spawn(name, &target, Before::Nothing);
         all.insert(name.to_owned(), Entry { target, dynamic: true, handle: handle.clone() });
         Ok(handle)
     }
@@ -139,4 +143,52 @@ fn target(config: &Config, name: &str) -> Result<PtzTarget> {
     conf.ptz
         .target(&conf.source)
         .map_err(|why| Error::new(Kind::Conflict, format!("path \"{name}\" has no PTZ: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_steerer_that_broke_off_begins_anew_with_a_stop() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let text = format!(
+            "paths:\n  gate:\n    source: publisher\n    ptz: {{driver: hikvision, url: '{url}', username: u, password: p}}\n"
+        );
+        let config = crate::config::parse(&text, None, &[]).unwrap().config;
+        let steerers = Steerers::start(&config);
+        // Nobody sees what it says before.
+        let broken = steerers.get(&config, "gate").unwrap();
+        let close = tokio::spawn(async move { broken.close().await });
+        let answer = async {
+            loop {
+                let (mut peer, _) = listener.accept().await.unwrap();
+                let mut head = vec![0; 4_096];
+                let n = peer.read(&mut head).await.unwrap();
+                let head = String::from_utf8_lossy(&head[..n]).into_owned();
+                let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                let _ = peer.write_all(answer).await;
+                // Asked nothing, it says nothing else that changes the camera.
+                if head.starts_with("PUT ") {
+                    return head;
+                }
+            }
+        };
+        let again = async {
+            while !steerers.lock()["gate"].handle.ended() {
+                tokio::task::yield_now().await; // poll
+            }
+            while !close.is_finished() {
+                tokio::task::yield_now().await; // poll
+            }
+            steerers.get(&config, "gate").unwrap()
+        };
+        let first = async { tokio::join!(answer, again) };
+        let (head, handle) = tokio::time::timeout(Duration::from_secs(60), first).await.unwrap();
+        assert!(head.contains("continuous"), "{head}");
+        assert!(!handle.ended());
+    }
 }

@@ -15,9 +15,10 @@ use sha2::{Digest, Sha256};
 pub struct TurnedDown(Arc<Mutex<Option<String>>>);
 
 impl TurnedDown {
-    /// SHA-256 in lower-case hex, if one was.
-    pub fn fingerprint(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// SHA-256 in lower-case hex, if one was since this was last asked: what fails later
+    /// may have another cause.
+    pub fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

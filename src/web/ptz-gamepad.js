@@ -2,11 +2,14 @@
 
 import { REST, fromGamepad, resting, sum } from './ptz-vector.js';
 
+const BLIND_MS = 250; // without a frame for so long nobody knows where the stick is
+
 /** @param {import('./ptz-steer.js').Steer} steer @returns {() => void} ends it */
 export function gamepads(steer) {
   const gone = new AbortController();
   const { signal } = gone;
   let frame = 0;
+  let blind = 0;
   let fresh = false; // it has been at rest: what it says is meant for us
 
   const read = () => {
@@ -15,11 +18,14 @@ export function gamepads(steer) {
   };
   const tick = () => {
     frame = 0;
+    clearTimeout(blind);
     const pads = document.hidden ? [] : read();
     const velocity = document.hasFocus() ? sum(REST, ...pads.map(fromGamepad)) : REST;
     fresh ||= resting(velocity);
     steer.set('gamepad', fresh ? velocity : REST);
-    if (pads.length) frame = requestAnimationFrame(tick);
+    if (!pads.length) return;
+    frame = requestAnimationFrame(tick);
+    blind = setTimeout(() => steer.set('gamepad', REST), BLIND_MS);
   };
   const begin = () => { if (!frame && !document.hidden && !signal.aborted) frame = requestAnimationFrame(tick); };
 
@@ -30,6 +36,7 @@ export function gamepads(steer) {
   return () => {
     gone.abort();
     cancelAnimationFrame(frame);
+    clearTimeout(blind);
     steer.set('gamepad', REST);
   };
 }

@@ -99,6 +99,8 @@ export class Steer extends EventTarget {
   #leave() {
     const { moving } = this.#drive;
     this.#hands.clear();
+    // The page may come back (bfcache): what still presses begins anew then.
+    this.dispatchEvent(new Event('release'));
     if (moving && this.#move) this.#move.abort();
     this.#follow();
   }
