@@ -11,11 +11,13 @@
 //! | [`fault`] | what goes wrong with a camera |
 //! | [`state`] | the decisions (pure); [`exchange`]: its words, `axis`, `known`: what it knows |
 //! | [`steerer`], [`steerers`] | one task per camera, and all of them by name |
+//! | [`account`] | one login for all paths of a camera |
 //! | [`client`], [`digest`], [`tls`] | HTTP to a camera: digest, bounds, certificates |
 //! | [`xml`] | bounded XML (pure) |
 //! | [`hikvision`], [`onvif`], [`soap`] | the drivers |
 //! | [`discovery`] | WS-Discovery |
 
+pub mod account;
 mod auto;
 mod axis;
 pub mod client;

@@ -1,11 +1,11 @@
 use proptest::prelude::*;
 
 use super::super::axis::REPEAT;
-use super::super::known::HOLD;
 use super::super::{Edit, Go, Position, Reading, Velocity};
 use super::*;
 
 const LASTS: u64 = 2_000;
+const HOLD: u64 = super::super::fault::HOLD.as_millis() as u64;
 
 fn state() -> State {
     State::new(Duration::from_millis(LASTS))

@@ -1,6 +1,6 @@
 //! Passwords: right, wrong, locked out, outworn, and never told.
 
-use super::kit::{Desk, SOON, Steered, entry_as, paths, wait};
+use super::kit::{Desk, SOON, Steered, entry, entry_as, paths, wait};
 use super::support::ptz_hikvision::Hikvision;
 use super::support::ptz_http::{Fault, Login};
 use super::support::ptz_onvif::{Onvif, Wants};
@@ -47,6 +47,48 @@ async fn a_wrong_password_is_tried_once() {
     assert_eq!(onvif.refused(), 1);
     assert_eq!(digest.refused(), 1);
     desk.no_secret(WRONG);
+}
+
+#[tokio::test]
+async fn the_channels_of_a_recorder_try_a_wrong_password_once_together() {
+    const CHANNELS: u32 = 32;
+    let (wrong, right) =
+        (Hikvision::builder().channels(CHANNELS).start(), Hikvision::builder().channels(CHANNELS).start());
+    let channel = |n: u32| format!("      channel: {n}\n");
+    let mut entries: Vec<String> =
+        (1..=CHANNELS).map(|n| entry_as(&format!("w{n}"), "hikvision", &wrong.url(), WRONG, &channel(n))).collect();
+    entries.extend((1..=CHANNELS).map(|n| entry(&format!("r{n}"), "hikvision", &right.url(), &channel(n))));
+    let desk = Desk::open(&paths(&entries));
+    // All at once, and while each looks after its camera by itself, too.
+    let moved = futures_util::future::join_all((1..=CHANNELS).flat_map(|n| {
+        let desk = &desk;
+        ["w", "r"].map(|name| async move { (name, desk.post(&format!("/ptz/{name}{n}/move"), r#"{"pan":0.5}"#).await) })
+    }));
+    for (name, answer) in moved.await {
+        if name == "r" {
+            assert_eq!(answer.status, 200, "{answer:?}");
+        } else {
+            assert_eq!(answer.status, 502, "{answer:?}");
+            assert!(answer.error().contains("refused the user name or the password"), "{answer:?}");
+        }
+    }
+    let held = desk.post("/ptz/w32/stop", "").await;
+    assert!(held.error().contains("not tried again for 30 min"), "{held:?}");
+    assert_eq!((wrong.digest().wrong(), count(&wrong, Login::Refused)), (1, 1));
+    assert!(!wrong.digest().is_locked());
+    // A path that comes later knows it, too; another password is another matter.
+    let mark = desk.gateway.mark();
+    entries.push(entry_as("later", "hikvision", &wrong.url(), WRONG, &channel(1)));
+    entries.push(entry("good", "hikvision", &wrong.url(), &channel(2)));
+    desk.gateway.write_config(&paths(&entries));
+    desk.gateway.wait_for_line_after(mark, SOON, |l| l.contains("configuration reloaded"));
+    let later = desk.post("/ptz/later/stop", "").await;
+    assert!(later.status == 502 && later.error().contains("refused the user name"), "{later:?}");
+    assert_eq!(count(&wrong, Login::Refused), 1);
+    desk.ok("POST", "/ptz/good/stop", "").await;
+    assert_eq!((count(&wrong, Login::Refused), count(&right, Login::Refused)), (1, 0));
+    desk.no_secret(WRONG);
+    desk.no_secrets();
 }
 
 #[tokio::test]
