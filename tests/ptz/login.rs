@@ -106,6 +106,66 @@ async fn a_password_that_is_put_right_in_the_file_is_tried_at_once() {
 }
 
 #[tokio::test]
+async fn an_onvif_camera_judges_a_password_once_however_it_asks_for_it() {
+    let cameras = [
+        // A token that is wrong is answered with a challenge: that must not be taken up as well.
+        ("either", Onvif::builder().wants(Wants::Either)),
+        ("failed", Onvif::builder().denies(&["Sender", "FailedAuthentication"])),
+        ("forbidden", Onvif::builder().fault_status(403)),
+        ("five", Onvif::builder().fault_status(500).denies(&["Sender", "FailedAuthentication"])),
+        ("receiver", Onvif::builder().fault_status(500).denies(&["Receiver", "NotAuthorized"])),
+        ("bare", Onvif::builder().wants(Wants::BareToken).fault_status(401)),
+        ("bare403", Onvif::builder().wants(Wants::BareToken).fault_status(403)),
+    ];
+    let cameras = cameras.map(|(name, builder)| (name, builder.clone().start(), builder.start()));
+    let mut entries = Vec::new();
+    for (name, wrong, right) in &cameras {
+        entries.push(entry_as(&format!("wrong-{name}"), "onvif", &wrong.url(), WRONG, ""));
+        entries.push(right.entry(&format!("right-{name}")));
+    }
+    let desk = Desk::open(&paths(&entries));
+    for (name, wrong, right) in &cameras {
+        for _ in 0..3 {
+            for (what, body) in [("move", r#"{"pan":0.5}"#), ("stop", "")] {
+                let answer = desk.post(&format!("/ptz/wrong-{name}/{what}"), body).await;
+                assert_eq!(answer.status, 502, "{name}: {answer:?}");
+                assert!(answer.error().contains("password"), "{name}: {answer:?}");
+            }
+        }
+        let held = desk.post(&format!("/ptz/wrong-{name}/stop"), "").await;
+        assert!(held.error().contains("not tried again"), "{name}: {held:?}");
+        assert_eq!(wrong.refused(), 1, "{name}");
+        desk.ok("POST", &format!("/ptz/right-{name}/move"), r#"{"pan":0.5}"#).await;
+        // What worked is remembered: nothing is asked without a login any more.
+        let mark = right.server().mark();
+        for what in ["move", "stop"] {
+            desk.ok("POST", &format!("/ptz/right-{name}/{what}"), if what == "move" { r#"{"tilt":0.5}"# } else { "" })
+                .await;
+        }
+        let logins: Vec<Login> = right.server().requests_after(mark).iter().map(|r| r.login).collect();
+        assert!(logins.iter().all(|login| *login == Login::Granted), "{name}: {logins:?}");
+        assert_eq!(right.refused(), 0, "{name}");
+    }
+    desk.no_secret(WRONG);
+    desk.no_secrets();
+}
+
+#[tokio::test]
+async fn a_token_or_digest_and_never_both() {
+    let camera = Onvif::start();
+    let desk = Desk::open(&paths(&[camera.entry("gate")]));
+    desk.ok("POST", "/ptz/gate/move", r#"{"pan":0.5}"#).await;
+    assert!(camera.orders("ContinuousMove").iter().all(|r| r.text().contains("UsernameToken")));
+    desk.ok("POST", "/ptz/gate/stop", "").await;
+    let digest = Onvif::builder().wants(Wants::HttpDigest).start();
+    let desk = Desk::open(&paths(&[digest.entry("gate")]));
+    desk.ok("POST", "/ptz/gate/move", r#"{"pan":0.5}"#).await;
+    assert!(digest.server().requests().iter().all(|r| !r.text().contains("UsernameToken")), "a token as well");
+    desk.ok("POST", "/ptz/gate/stop", "").await;
+    desk.no_secrets();
+}
+
+#[tokio::test]
 async fn a_locked_account_is_told_in_words_and_left_alone() {
     let camera = Hikvision::builder().account("operator", "another").start();
     // Somebody else has locked it.
