@@ -34,6 +34,7 @@ pub mod lens;
 pub mod onvif;
 mod onvif_learn;
 mod onvif_session;
+mod onvif_space;
 mod onvif_xml;
 pub mod soap;
 pub mod state;
@@ -159,6 +160,19 @@ pub enum Go {
     Box(Frame),
     /// The middle of the picture to a point: fractions from the left and from the top.
     Center(f64, f64),
+}
+
+impl Go {
+    /// Whether pan, tilt and zoom all go somewhere. Where one does not, a speed that it has
+    /// may stay on it.
+    pub fn whole(&self) -> bool {
+        match self {
+            Go::To(to, _) => to.pan.is_some() && to.tilt.is_some() && to.zoom.is_some(),
+            Go::By(by) => by.pan != 0.0 && by.tilt != 0.0 && by.zoom != 0.0,
+            Go::Center(..) => false,
+            Go::Preset(_) | Go::Home | Go::Patrol(_) | Go::Box(_) => true,
+        }
+    }
 }
 
 /// A piece of the picture, in fractions of it from the left and from the top.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::axis::REPEAT;
-use super::super::{Edit, Go, Position, Reading, Velocity};
+use super::super::{Edit, Go, Position, Reading, Unit, Velocity};
 use super::*;
 
 const LASTS: u64 = 2_000;
@@ -318,6 +318,56 @@ fn where_it_goes_by_itself_nothing_is_stopped() {
     s.step(25, ok());
     s.step(30, Event::Done(Err(Fault::NotFound("no".into()))));
     assert_eq!(s.due(), Some(2_020));
+}
+
+#[test]
+fn what_a_way_leaves_at_its_speed_is_stopped_before_it() {
+    let zoom = |zoom| Position { zoom: Some(zoom), ..Position::default() };
+    for go in [
+        Go::To(zoom(4.0), Unit::Degrees),
+        Go::To(Position { pan: Some(1.0), tilt: Some(1.0), zoom: None }, Unit::Degrees),
+        Go::By(Velocity { zoom: 0.5, ..Velocity::default() }),
+        Go::By(Velocity { pan: 0.5, tilt: 0.5, zoom: 0.0 }),
+        Go::Center(0.1, 0.1),
+    ] {
+        let went = Command::Run(Task::Go(go.clone()));
+        // At rest there is nothing to stop.
+        let mut s = state();
+        assert_eq!(s.step(0, Event::Ask(1, Ask::Go(go.clone()))), [went.clone()]);
+        assert_eq!(s.step(1, ok()), [reply(1, Answer::Done)]);
+        // Moving: the stop is nobody's, and is said once, or it would end the way as well.
+        s.step(10, Event::Ask(2, drive(0.5)));
+        assert_eq!(s.step(11, Event::Ask(3, Ask::Go(go.clone()))), []);
+        assert_eq!(s.step(20, ok()), [reply(2, Answer::Moving(10 + LASTS)), STOP]);
+        assert_eq!(s.step(30, ok()), [went.clone()]);
+        assert_eq!(s.step(40, ok()), [reply(3, Answer::Done)]);
+        assert_eq!(s.due(), None);
+        // A stop that does not arrive ends the way before it began, and is said again.
+        s.step(50, Event::Ask(4, drive(0.5)));
+        s.step(51, ok());
+        assert_eq!(s.step(52, Event::Ask(5, Ask::Go(go.clone()))), [STOP]);
+        assert_eq!(s.step(60, silent()), [reply(5, Answer::Failed(Fault::Silent("silent".into())))]);
+        assert!(s.due().is_some_and(|due| due > 60 && due < 50 + LASTS), "{:?}", s.due());
+        // A newer movement needs none.
+        assert_eq!(s.step(61, Event::Ask(6, Ask::Go(go.clone()))), [STOP]);
+        s.step(62, Event::Ask(7, drive(0.25)));
+        assert_eq!(s.step(63, ok()), [runs(0.25)]);
+        assert_eq!(s.step(64, ok()), [6, 7].map(|t| reply(t, Answer::Moving(62 + LASTS))));
+        // And somebody's stop is answered as one.
+        s.step(70, Event::Ask(8, Ask::Go(go)));
+        s.step(71, Event::Ask(9, Ask::Stop));
+        assert_eq!(s.step(72, ok()), []);
+        assert_eq!(s.step(72 + REPEAT, Event::Tick), [STOP]);
+        assert_eq!(s.step(400, ok()), [8, 9].map(|t| reply(t, Answer::Done)));
+        assert_eq!(s.due(), None);
+    }
+    let all = Position { pan: Some(1.0), tilt: Some(1.0), zoom: Some(1.0) };
+    for go in [Go::To(all, Unit::Degrees), Go::Preset("1".into()), Go::Home] {
+        let mut s = state();
+        s.step(0, Event::Ask(1, drive(0.5)));
+        s.step(1, ok());
+        assert_eq!(s.step(2, Event::Ask(2, Ask::Go(go.clone()))), [Command::Run(Task::Go(go))]);
+    }
 }
 
 #[test]
