@@ -170,8 +170,8 @@ async fn a_locked_account_is_told_in_words_and_left_alone() {
     let camera = Hikvision::builder().account("operator", "another").start();
     // Somebody else has locked it.
     for _ in 0..5 {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
         support::init();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = camera.url() + "/ISAPI/System/deviceInfo";
         let header = "Digest username=\"operator\", realm=\"x\", nonce=\"x\", uri=\"/\", response=\"x\"";
         client.get(url).header("Authorization", header).send().await.unwrap();
