@@ -143,16 +143,16 @@ fn what_a_way_leaves_at_its_speed_is_stopped_before_it() {
         Go::By(Velocity { pan: 0.5, tilt: 0.5, zoom: 0.0 }),
         Go::Center(0.1, 0.1),
     ] {
-        let went = Command::Run(Task::Go(go.clone()));
+        let went = || Command::Run(Task::Go(go.clone()));
         // At rest there is nothing to stop.
         let mut s = state();
-        assert_eq!(s.step(0, Event::Ask(1, Ask::Go(go.clone()))), [went.clone()]);
+        assert_eq!(s.step(0, Event::Ask(1, Ask::Go(go.clone()))), [went()]);
         assert_eq!(s.step(1, ok()), [reply(1, Answer::Done)]);
         // Moving: the stop is nobody's, and is said once, or it would end the way as well.
         s.step(10, Event::Ask(2, drive(0.5)));
         assert_eq!(s.step(11, Event::Ask(3, Ask::Go(go.clone()))), []);
         assert_eq!(s.step(20, ok()), [reply(2, Answer::Moving(10 + LASTS)), STOP]);
-        assert_eq!(s.step(30, ok()), [went.clone()]);
+        assert_eq!(s.step(30, ok()), [went()]);
         assert_eq!(s.step(40, ok()), [reply(3, Answer::Done)]);
         assert_eq!(s.due(), None);
         // A stop that does not arrive ends the way before it began, and is said again.
