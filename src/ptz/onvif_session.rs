@@ -76,6 +76,8 @@ pub struct Session {
     login: Login,
     /// The password was right once.
     proven: bool,
+    /// And was denied since.
+    doubted: bool,
     pub(super) learnt: Option<Learnt>,
 }
 
@@ -88,6 +90,7 @@ impl Session {
             clock: None,
             login: Login::Unknown,
             proven: false,
+            doubted: false,
             learnt: None,
         })
     }
@@ -100,18 +103,7 @@ impl Session {
     pub async fn call<T: DeserializeOwned>(&mut self, path: &str, body: &str) -> Result<T, No> {
         let name = name_of(body);
         match self.once(path, name, body).await {
-            Err(no) if no.denied() => {
-                // A password that was right: perhaps the camera's clock was set, or it wants
-                // another login now.
-                let old = self.clock.is_none_or(|(_, at)| at.elapsed() > CLOCK);
-                let again = self.proven && old;
-                (self.proven, self.login) = (false, Login::Unknown);
-                if again {
-                    self.clock = None;
-                    return self.once(path, name, body).await.map_err(refused);
-                }
-                Err(refused(no))
-            }
+            Err(no) if no.denied() => self.denied(no, path, name, body).await,
             Err(no) => {
                 if no.is("NoProfile") {
                     self.learnt = None;
@@ -120,6 +112,29 @@ impl Session {
             }
             done => done,
         }
+    }
+
+    /// Where the login was not accepted. Of a password that was right perhaps the camera's clock
+    /// was set, or it wants another login now; or this user may not do this, which is no reason
+    /// to hold the password back, unless the next call is denied as well.
+    async fn denied<T: DeserializeOwned>(&mut self, no: No, path: &str, name: &str, body: &str) -> Result<T, No> {
+        let old = self.clock.is_none_or(|(_, at)| at.elapsed() > CLOCK);
+        let login = std::mem::replace(&mut self.login, Login::Unknown);
+        let right = std::mem::replace(&mut self.proven, false);
+        let mut no = no;
+        if right && old {
+            self.clock = None;
+            match self.once(path, name, body).await {
+                Err(again) if again.denied() => no = again,
+                done => return done,
+            }
+        }
+        if right && !std::mem::replace(&mut self.doubted, true) {
+            (self.login, self.proven) = (login, true);
+            let words = Fault::from(no);
+            return Err(Fault::Rejected(format!("the camera does not let this user do that; {words}")).into());
+        }
+        Err(refused(no))
     }
 
     async fn once<T: DeserializeOwned>(&mut self, path: &str, name: &str, body: &str) -> Result<T, No> {
@@ -138,7 +153,7 @@ impl Session {
         }
         let result = self.logged_in(path, name, body).await;
         match &result {
-            Ok(_) => self.proven = true,
+            Ok(_) => (self.proven, self.doubted) = (true, false),
             Err(_) => self.login = known,
         }
         result

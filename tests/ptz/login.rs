@@ -3,7 +3,7 @@
 use super::kit::{Desk, SOON, Steered, entry, entry_as, paths, wait};
 use super::support::ptz_hikvision::Hikvision;
 use super::support::ptz_http::{Fault, Login};
-use super::support::ptz_onvif::{Onvif, Wants};
+use super::support::ptz_onvif::{Onvif, SOAP, Wants, fault};
 use super::support::{self};
 use std::time::Duration;
 
@@ -147,6 +147,41 @@ async fn an_onvif_camera_judges_a_password_once_however_it_asks_for_it() {
         assert_eq!(right.refused(), 0, "{name}");
     }
     desk.no_secret(WRONG);
+    desk.no_secrets();
+}
+
+#[tokio::test]
+async fn what_a_user_may_not_do_is_not_taken_for_a_wrong_password() {
+    let camera = Onvif::start();
+    let desk = Desk::open(&paths(&[camera.entry("gate"), camera.entry("yard")]));
+    desk.ok("POST", "/ptz/gate/stop", "").await;
+    let denied = || Fault::Instead(400, SOAP, fault(&["Sender", "NotAuthorized"], "Sender not Authorized"));
+    camera.server().misbehave(denied()).on("SetPreset");
+    for _ in 0..3 {
+        let answer = desk.ask("PUT", "/ptz/gate/preset/P001", &[], r#"{"name":"x"}"#).await;
+        assert!(answer.status == 502 && answer.error().contains("does not let this user"), "{answer:?}");
+        // It is steered on, and so are the others that have this user.
+        desk.ok("POST", "/ptz/gate/stop", "").await;
+        desk.ok("POST", "/ptz/yard/stop", "").await;
+    }
+    // Where everything is denied it is the password, and left alone.
+    camera.server().behave();
+    camera.server().misbehave(denied()).on("Envelope");
+    let mut said: Vec<String> = Vec::new();
+    while !said.last().is_some_and(|error| error.contains("refused the user name or the password")) {
+        assert!(said.len() < 3, "{said:?}");
+        said.push(desk.get("/ptz/gate/presets").await.error().to_owned());
+    }
+    // What is under way has its end, and then there is nothing more.
+    let mut mark = 0;
+    for _ in 0..2 {
+        mark = camera.server().mark();
+        for what in ["gate", "yard"] {
+            let held = desk.post(&format!("/ptz/{what}/stop"), "").await;
+            assert!(held.status == 502, "{held:?}");
+        }
+    }
+    assert_eq!(camera.server().requests_after(mark).len(), 0);
     desk.no_secrets();
 }
 
