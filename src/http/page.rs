@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::accept::{self, Wanted};
 use super::auth::Identity;
-use super::server::Asked;
+use super::server::{Asked, Serves};
 use super::{assets, reply};
 use crate::config::Action;
 use crate::error::{Error, Kind, Result};
@@ -58,6 +58,10 @@ async fn player_inner(asked: &Asked<'_>, path: &str) -> Result<HttpResponse> {
     let identity = asked.require(Action::Read, path).await?;
     let mut status = asked.state.gateway.status(path).await?;
     for_whom(&mut status, &identity);
+    if asked.state.serves == Serves::Hls {
+        // Cameras are not steered on that port: a pad there could only fail.
+        (status.ptz, status.ptz_refused) = (false, None);
+    }
     if accept::wanted(asked.request.headers()) == Wanted::Json {
         return Ok(json_answer(&status));
     }

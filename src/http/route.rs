@@ -154,7 +154,7 @@ pub fn route(raw: &str) -> Route {
         ["whep", rest @ ..] => {
             return Route::Whep(Whep { form: Form::Prefix, rest: rest.join("/"), secret: None });
         }
-        ["ptz", rest @ ..] => return route_ptz::route(rest),
+        ["ptz", rest @ ..] => return route_ptz::route(rest, raw),
         [first, ..] if RESERVED_FIRST.contains(first) => {
             return Route::Reserved(format!("/{first} is reserved and does not exist yet"));
         }

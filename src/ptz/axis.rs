@@ -40,11 +40,21 @@ pub(super) struct AxisState {
 
 impl AxisState {
     /// A new movement.
-    pub fn wish(&mut self, wish: Wish, ticket: Ticket) {
-        self.wish = Some(wish);
-        self.tickets.push(ticket);
+    pub fn wish(&mut self, now: u64, wish: Wish, ticket: Ticket) {
         // The newest movement takes the place of what a stop would end.
         self.stops = 0;
+        // But a way of some axes leaves the speed of the others, which nothing would end then.
+        if self.moving && matches!(&wish.task, Task::Go(go) if !go.whole()) {
+            (self.stops, self.stop_at, self.failed) = (1, now, 0);
+        }
+        self.wish = Some(wish);
+        self.tickets.push(ticket);
+    }
+
+    /// Those who are answered by the exchange that begins now: a stop before a movement is
+    /// nobody's.
+    pub fn answered(&mut self) -> Vec<Ticket> {
+        if self.wish.is_some() { Vec::new() } else { std::mem::take(&mut self.tickets) }
     }
 
     /// To be stopped, twice.

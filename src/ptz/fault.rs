@@ -6,6 +6,11 @@ use std::time::Duration;
 use crate::error::{Error, Kind};
 use crate::redact::Secret;
 
+/// How long a refused password is not tried again.
+pub const HOLD: Duration = Duration::from_secs(30 * 60);
+/// A camera's own lock is outwaited by so much.
+pub const SLACK: Duration = Duration::from_secs(60);
+
 /// Why an exchange with a camera failed. Texts have no credentials in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -38,6 +43,14 @@ impl Fault {
             | Fault::NotFound(reason)
             | Fault::Unsupported(reason)
             | Fault::OutOfRange(reason) => reason,
+        }
+    }
+
+    /// For how long the camera is left in peace after that; none but for a refusal.
+    pub fn hold(&self) -> Duration {
+        match self {
+            Fault::Refused { locked, .. } => locked.map_or(HOLD, |locked| locked.saturating_add(SLACK)),
+            _ => Duration::ZERO,
         }
     }
 

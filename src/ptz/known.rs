@@ -5,10 +5,6 @@ use super::exchange::{Done, Task};
 use super::state::millis;
 use super::{About, Axis, Capabilities, Fault, Reading, Status};
 
-/// How long a refused password is not tried again.
-pub const HOLD: u64 = 30 * 60_000;
-/// A camera's own lock is outwaited by so much.
-const SLACK: u64 = 60_000;
 /// After so long a movement without a speed has begun to show in the position.
 const BEGINS: u64 = 600;
 /// Two positions that are compared are at most so far apart.
@@ -41,9 +37,8 @@ impl Known {
         self.spoke = Some(now);
         match result {
             Err(Fault::Silent(reason)) => (self.online, self.error) = (false, Some(reason.clone())),
-            Err(Fault::Refused { reason, locked }) => {
-                let hold = locked.map_or(HOLD, |locked| millis(locked).saturating_add(SLACK));
-                self.held = Some((reason.clone(), now.saturating_add(hold)));
+            Err(fault @ Fault::Refused { reason, .. }) => {
+                self.held = Some((reason.clone(), now.saturating_add(millis(fault.hold()))));
                 (self.online, self.error) = (false, Some(reason.clone()));
                 self.proven = false;
             }
@@ -82,8 +77,8 @@ impl Known {
         let (reason, until) = self.held.as_ref().filter(|(_, until)| now < *until)?;
         let minutes = (until - now).div_ceil(60_000);
         let reason = format!(
-            "{reason}; not tried again for {minutes} min, so that the camera does not lock the account, unless the \
-             configuration changes"
+            "{reason}; not tried again for {minutes} min, so that the camera does not lock the account, unless user or \
+             password change in the configuration"
         );
         Some(Fault::Refused { reason, locked: None })
     }

@@ -156,9 +156,9 @@ impl State {
                 let lasts = lasts.map_or(self.lasts, millis);
                 let axis = drive.axis();
                 let wish = Wish { task: Task::Drive(drive, lasts), until: Some(now.saturating_add(lasts)) };
-                self.axes[index(axis)].wish(wish, ticket);
+                self.axes[index(axis)].wish(now, wish, ticket);
             }
-            Ask::Go(go) => self.axes[index(Axis::Move)].wish(Wish { task: Task::Go(go), until: None }, ticket),
+            Ask::Go(go) => self.axes[index(Axis::Move)].wish(now, Wish { task: Task::Go(go), until: None }, ticket),
             Ask::Stop => {
                 for axis in [Axis::Focus, Axis::Iris] {
                     let state = &self.axes[index(axis)];
@@ -329,7 +329,7 @@ impl State {
     }
 
     fn run(&mut self, task: Task, axis: Option<usize>, until: u64, out: &mut Vec<Command>) {
-        let tickets = axis.map(|axis| std::mem::take(&mut self.axes[axis].tickets)).unwrap_or_default();
+        let tickets = axis.map(|axis| self.axes[axis].answered()).unwrap_or_default();
         out.push(Command::Run(task.clone()));
         self.running = Some(Running { task, axis, until, tickets, broken_off: false });
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::account::Account;
 use super::auto;
 use super::state::{Answer, Command, Done, Event, State, Task, Ticket};
 use super::{Ask, Boxed, Camera, Capabilities, Driver, Fault, Outcome, Reply};
@@ -129,8 +130,9 @@ pub enum Before {
     BrokeOff,
 }
 
-/// Starts the steerer of a path's camera on the present runtime.
-pub fn spawn(name: &str, target: &PtzTarget, before: Before) -> Handle {
+/// Starts the steerer of a path's camera on the present runtime. `account` is what it has in
+/// common with other paths.
+pub fn spawn(name: &str, target: &PtzTarget, account: Arc<Account>, before: Before) -> Handle {
     let (tx, rx) = mpsc::channel(MAILBOX);
     let driver = target.driver.word();
     let seen = watch::Sender::new(Camera {
@@ -146,6 +148,7 @@ pub fn spawn(name: &str, target: &PtzTarget, before: Before) -> Handle {
         state: State::new(target.move_timeout),
         driver: Some(auto::driver(target)),
         break_off: None,
+        account,
         password: target.password.clone(),
         began: handle.began,
         seen,
@@ -177,6 +180,7 @@ struct Steerer {
     driver: Option<Outcome<Box<dyn Driver>>>,
     /// Breaks off the exchange that has it.
     break_off: Option<oneshot::Sender<()>>,
+    account: Arc<Account>,
     password: Secret,
     began: Instant,
     seen: watch::Sender<Camera>,
@@ -223,7 +227,7 @@ impl Steerer {
                 (driver, result) = ended(&mut exchange) => {
                     exchange = None;
                     self.driver = Some(driver);
-                    Some(Event::Done(result.map_err(|fault| fault.without(&self.password))))
+                    Some(Event::Done(result))
                 }
                 request = rx.recv(), if !abandoned => {
                     abandoned = request.is_none();
@@ -262,16 +266,15 @@ impl Steerer {
         let driver = self.driver.take()?;
         let (tx, broken_off) = oneshot::channel();
         self.break_off = Some(tx);
+        let (account, password) = (self.account.clone(), self.password.clone());
         Some(Box::pin(async move {
             let mut driver = match driver {
                 Ok(driver) => driver,
-                Err(fault) => return (Err(fault.clone()), Err(fault)),
+                Err(fault) => return (Err(fault.clone()), Err(fault.without(&password))),
             };
             let result = tokio::select! {
                 biased;
-                result = tokio::time::timeout(EXCHANGE, carry_out(driver.as_mut(), task)) => {
-                    result.unwrap_or_else(|_| Err(Fault::Silent("the camera takes too long".into())))
-                }
+                result = attempt(&account, driver.as_mut(), task, &password) => result,
                 // A driver that goes away before says nothing.
                 Ok(()) = broken_off => Err(Fault::Silent("put off: a stop goes first".into())),
             };
@@ -306,6 +309,24 @@ async fn ended(exchange: &mut Option<Boxed<'static, Lent>>) -> Lent {
         Some(exchange) => exchange.await,
         None => std::future::pending().await,
     }
+}
+
+/// An exchange, in its turn where the password is unproven. Faults have no password in them.
+async fn attempt(account: &Account, driver: &mut dyn Driver, task: Task, password: &Secret) -> Outcome<Done> {
+    let asked = Instant::now();
+    let turn = account.enter().await?;
+    if let Task::Drive(drive, lasts) = &task
+        && !drive.is_stop()
+        && asked.elapsed() >= Duration::from_millis(*lasts)
+    {
+        // Whoever asked has let go long since.
+        return Err(Fault::Silent("another login to the same camera took as long as this move was to last".into()));
+    }
+    let result = tokio::time::timeout(EXCHANGE, carry_out(driver, task)).await;
+    let result = result.unwrap_or_else(|_| Err(Fault::Silent("the camera takes too long".into())));
+    let result = result.map_err(|fault| fault.without(password));
+    turn.ended(&result);
+    result
 }
 
 async fn carry_out(driver: &mut dyn Driver, task: Task) -> Outcome<Done> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::account::Accounts;
 use super::steerer::{self, Before, Handle};
 use super::{Ask, Camera, Reply};
 use crate::config::{Config, PtzTarget};
@@ -25,6 +26,7 @@ struct Shared {
     /// Where their tasks live: not on the HTTP worker whose request made one.
     runtime: tokio::runtime::Handle,
     closing: AtomicBool,
+    accounts: Accounts,
     /// Held for map operations only.
     all: Mutex<HashMap<String, Entry>>,
 }
@@ -42,6 +44,7 @@ impl Steerers {
             shared: Arc::new(Shared {
                 runtime: tokio::runtime::Handle::current(),
                 closing: AtomicBool::new(false),
+                accounts: Accounts::default(),
                 all: Mutex::default(),
             }),
         };
@@ -51,6 +54,10 @@ impl Steerers {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.shared.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spawn(&self, name: &str, target: &PtzTarget, before: Before) -> Handle {
+        steerer::spawn(name, target, self.shared.accounts.of(target), before)
     }
 
     /// Takes a new configuration: only what is about a camera's steering touches it. One
@@ -71,7 +78,7 @@ impl Steerers {
         for name in config.paths.keys().filter(|name| exact(config, name)) {
             let Ok(target) = target(config, name) else { continue };
             all.entry(name.clone()).or_insert_with(|| Entry {
-                handle: steerer::spawn(name, &target, before.remove(name).map_or(Before::Nothing, Before::Ends)),
+                handle: self.spawn(name, &target, before.remove(name).map_or(Before::Nothing, Before::Ends)),
                 target,
                 dynamic: false,
             });
@@ -106,7 +113,7 @@ impl Steerers {
         if let Some(entry) = all.get_mut(name) {
             if entry.handle.ended() {
                 tracing::error!(camera = %name, "the steerer had ended by itself, and begins anew");
-                entry.handle = steerer::spawn(name, &entry.target, Before::BrokeOff);
+                entry.handle = self.spawn(name, &entry.target, Before::BrokeOff);
             }
             return Ok(entry.handle.clone());
         }
@@ -116,7 +123,7 @@ impl Steerers {
             // Dropped, its task stops the camera and ends by itself.
             oldest.and_then(|name| all.remove(&name));
         }
-        let handle = steerer::spawn(name, &target, Before::Nothing);
+        let handle = self.spawn(name, &target, Before::Nothing);
         all.insert(name.to_owned(), Entry { target, dynamic: true, handle: handle.clone() });
         Ok(handle)
     }

@@ -3,6 +3,7 @@
 use super::kit::{Desk, SOON, Steered, entry, pass, paths, wait};
 use super::support::ptz_hikvision::Hikvision;
 use super::support::ptz_http::Fault;
+use super::support::ptz_onvif::Onvif;
 use crate::on_both;
 use std::time::Duration;
 
@@ -141,6 +142,39 @@ async fn a_reload_touches_only_the_camera_that_changed() {
     assert_eq!(challenges, 1);
     desk.ok("POST", "/ptz/stays/stop", "").await;
     wait("the stop", || !a.moving()).await;
+}
+
+#[tokio::test]
+async fn a_ptz_section_comes_changes_and_goes_while_it_runs() {
+    let (first, second) = (Hikvision::start(), Onvif::start());
+    let bare = "  'gate':\n    source: publisher\n".to_owned();
+    let desk = Desk::open(&paths(std::slice::from_ref(&bare)));
+    let reload = |entry: String| {
+        let mark = desk.gateway.mark();
+        desk.gateway.write_config(&paths(&[entry]));
+        desk.gateway.wait_for_line_after(mark, SOON, |l| l.contains("configuration reloaded"));
+    };
+    let listed = async || desk.ok("GET", "/ptz/cameras", "").await["itemCount"].clone();
+    assert_eq!(desk.post("/ptz/gate/stop", "").await.status, 409);
+    assert_eq!(listed().await, 0);
+    // Added.
+    reload(first.entry("gate"));
+    assert_eq!(listed().await, 1);
+    desk.ok("POST", "/ptz/gate/move", r#"{"pan":0.2,"timeout":60000}"#).await;
+    assert!(first.moving());
+    // Changed: another camera, and the one before is not left moving.
+    reload(second.entry("gate"));
+    wait("the first camera to stop", || !first.moving()).await;
+    desk.ok("POST", "/ptz/gate/move", r#"{"pan":0.3,"timeout":60000}"#).await;
+    assert_eq!((second.driven().as_slice(), first.driven()[0][0]), (&[[0.3, 0.0, 0.0]][..], 0.2));
+    // Removed, and the path stays.
+    let orders = first.driven().len();
+    reload(bare);
+    wait("the second camera to stop", || !second.moving() && second.stops() >= 1).await;
+    assert_eq!(desk.post("/ptz/gate/stop", "").await.status, 409);
+    assert_eq!(listed().await, 0);
+    assert_eq!(first.driven().len(), orders, "the first one was spoken to");
+    desk.no_secrets();
 }
 
 #[tokio::test]
