@@ -125,7 +125,8 @@ async fn a_relay_that_is_dead_or_hangs_holds_nobody_up() {
         for _ in 0..3 {
             let viewer = Viewer::join(gateway.url(), "gate", Options::default()).await.unwrap();
             assert!(!viewer.answer().contains(" typ relay "), "{}", viewer.answer());
-            until(SOON, "pictures", || async { viewer.with(|log| log.video.complete_frames() > 5).then_some(()) }).await;
+            until(SOON, "pictures", || async { viewer.with(|log| log.video.complete_frames() > 5).then_some(()) })
+                .await;
             viewer.leave().await.unwrap();
         }
         gateway.wait_for_line(SOON, |l| l.contains("does not answer"));

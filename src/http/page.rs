@@ -79,13 +79,14 @@ fn for_whom(status: &mut PathStatus, identity: &Identity) {
     }
 }
 
-/// `GET /assets/{name}`.
+/// `GET /assets/{name}`, `GET /assets/{version}/{name}`.
 pub fn asset(asked: &Asked<'_>, name: &str) -> HttpResponse {
     if get_only(asked).is_err() {
         return reply::method_not_allowed(METHODS);
     }
+    let (kept, name) = assets::unversioned(name);
     match assets::find(name).filter(|file| !file.is_page()) {
-        Some(file) => file.answer(asked.request.headers(), |_| {}),
+        Some(file) => file.answer(asked.request.headers(), kept, |_| {}),
         None => failure(asked, &Error::new(Kind::NotFound, "there is no such file")),
     }
 }
@@ -127,7 +128,7 @@ fn json_answer(value: &impl serde::Serialize) -> HttpResponse {
 /// An embedded page; `ancestors` says who may show it in a frame.
 fn html(asked: &Asked<'_>, name: &str, ancestors: &str) -> Result<HttpResponse> {
     let file = assets::find(name).ok_or_else(|| Error::new(Kind::Internal, format!("{name} is not in this binary")))?;
-    Ok(file.answer(asked.request.headers(), |answer| {
+    Ok(file.answer(asked.request.headers(), false, |answer| {
         answer.append_header((VARY, "Accept"));
         answer.insert_header((CONTENT_SECURITY_POLICY, policy(ancestors)));
     }))

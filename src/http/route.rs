@@ -25,7 +25,7 @@ const LOCATION: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 pub enum Route {
     /// `/`: the wall.
     Wall,
-    /// `/assets/{name}` and `/favicon.ico`: an embedded file.
+    /// `/assets/{name}`, below a version or not, and `/favicon.ico`: an embedded file.
     Asset(String),
     /// `/{path}` and `/{path}/`: the player of a path.
     Player(String),

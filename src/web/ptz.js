@@ -18,7 +18,7 @@ const ASK_AGAIN_MS = 5000; // while the camera does not answer
 const SAID_MS = 4000;
 const ARROWS = { ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down' };
 const ZOOM = { '+': 'in', '=': 'in', '-': 'out', _: 'out' };
-const STYLE = '/assets/ptz.css';
+const STYLE = new URL('./ptz.css', import.meta.url).pathname;
 const ALONE = 'The camera stops by itself.';
 
 /** Its style, there before anything of it is shown. */
