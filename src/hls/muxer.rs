@@ -292,6 +292,12 @@ impl Muxer {
         }
     }
 
+    /// The clock for dates by now, as [`Segmenter::set_clock`] wants it: the camera's where
+    /// it told one and is to be believed, or our own.
+    fn clock(&self, subscription: &Subscription) -> i64 {
+        subscription.clock().filter(|_| self.settings.camera_clock).unwrap_or_else(ours)
+    }
+
     /// How to cut, with names of its own.
     fn cut(&self) -> Cut {
         Cut {
@@ -328,9 +334,10 @@ impl Muxer {
             if untold && Instant::now() >= patience {
                 known.aac = None;
             }
+            let clock = self.clock(subscription);
             let wait = known.aac.as_ref().is_some_and(Vec::is_empty);
             let began =
-                if wait { Ok(None) } else { Segmenter::begin(cut.clone(), known.clone(), &codecs, &units, wall) };
+                if wait { Ok(None) } else { Segmenter::begin(cut.clone(), known.clone(), &codecs, &units, clock) };
             match began {
                 Ok(Some(segmenter)) => {
                     *self.lock() = State::Muxing(Output::Parts(Box::new(segmenter)), cut.prefix);
@@ -362,10 +369,10 @@ impl Muxer {
         for unit in units {
             while made.front().is_some_and(|f: &Aac| f.pts_ns <= unit.pts_ns) {
                 if let Some(frame) = made.pop_front() {
-                    self.push(&News::Aac(frame), subscription.clock())?;
+                    self.push(&News::Aac(frame), self.clock(subscription))?;
                 }
             }
-            if self.push(&News::Unit(unit), subscription.clock())? {
+            if self.push(&News::Unit(unit), self.clock(subscription))? {
                 return Ok(FRAME_RATE);
             }
         }
@@ -385,18 +392,18 @@ impl Muxer {
             {
                 return Ok("its AAC tells another configuration");
             }
-            if self.push(&news, subscription.clock())? {
+            if self.push(&news, self.clock(subscription))? {
                 return Ok(FRAME_RATE);
             }
         }
     }
 
-    /// Whether another segmenter has to go on. `clock`: the camera's.
-    fn push(&self, news: &News, clock: Option<i64>) -> std::result::Result<bool, Error> {
+    /// Whether another segmenter has to go on. `clock`: [`Muxer::clock`].
+    fn push(&self, news: &News, clock: i64) -> std::result::Result<bool, Error> {
         let (result, progress) = match &mut *self.lock() {
             State::Muxing(Output::Parts(segmenter), _) => {
                 let before = segmenter.window().progress();
-                segmenter.set_clock(clock.filter(|_| self.settings.camera_clock));
+                segmenter.set_clock(clock);
                 let result = match news {
                     News::Unit(unit) => segmenter.push(unit),
                     News::Aac(frame) => segmenter.push_aac(frame.pts_ns, frame.epoch, frame.data.clone()),
@@ -467,9 +474,9 @@ fn playlist_name(prefix: &str, generation: u32) -> String {
     if generation == 0 { format!("{prefix}.m3u8") } else { format!("{prefix}-{generation}.m3u8") }
 }
 
-/// Our own wall clock (ms since 1970) of a moment on CLOCK_MONOTONIC (ns).
-fn wall(pts_ns: u64) -> u64 {
-    let ago = gst::SystemClock::obtain().time().nseconds().saturating_sub(pts_ns);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.saturating_sub(Duration::from_nanos(ago)).as_millis()).unwrap_or(0)
+/// From CLOCK_MONOTONIC to our own wall clock, ns.
+fn ours() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let monotonic = gst::SystemClock::obtain().time().nseconds();
+    i64::try_from(now).unwrap_or(0).saturating_sub_unsigned(monotonic)
 }

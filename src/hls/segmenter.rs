@@ -102,9 +102,6 @@ pub struct Segmenter {
     /// When the frames since the rate went astray are decoded, units.
     recent: VecDeque<i64>,
     dates: Dates,
-    /// The camera's clock, where it told: [`AccessUnit::pts_ns`] to ns since 1970.
-    clock: Option<i64>,
-    wall: fn(u64) -> u64,
 }
 
 pub(super) fn payloads(unit: &AccessUnit) -> impl Iterator<Item = &[u8]> + Clone {
@@ -196,13 +193,14 @@ fn names(codecs: &[Codec]) -> String {
 
 impl Segmenter {
     /// Begins with the units since the last key frame, which are to be pushed
-    /// afterwards. `Ok(None)`: it takes some more units to know how to begin.
+    /// afterwards. `Ok(None)`: it takes some more units to know how to begin. `clock`: see
+    /// [`Segmenter::set_clock`].
     pub fn begin(
         cut: Cut,
         known: Known,
         codecs: &[Codec],
         units: &[Arc<AccessUnit>],
-        wall: fn(u64) -> u64,
+        clock: i64,
     ) -> Result<Option<Self>, Ended> {
         let video = codecs.iter().find_map(Format::of);
         let opus = codecs.iter().find_map(|c| if let Codec::Opus { channels } = c { Some(*channels) } else { None });
@@ -243,9 +241,7 @@ impl Segmenter {
             keys: 0,
             since_key: 0,
             recent: VecDeque::new(),
-            dates: Dates::default(),
-            clock: None,
-            wall,
+            dates: Dates::new(clock),
         }))
     }
 
@@ -277,10 +273,11 @@ impl Segmenter {
         }
     }
 
-    /// The camera's clock as it is known by now ([`crate::media::hub::Hub::clock`]): its
-    /// dates, instead of those of our own, are told from the next frame on.
-    pub fn set_clock(&mut self, clock: Option<i64>) {
-        self.clock = clock;
+    /// The clock that dates are told by from the next frame on: what is to be added to
+    /// [`AccessUnit::pts_ns`] for nanoseconds since 1970. One that leaps takes effect behind a
+    /// discontinuity, with the next key frame.
+    pub fn set_clock(&mut self, clock: i64) {
+        self.dates.set_clock(clock);
     }
 
     /// Counts the media playlists: with each another name ([`Cutter::generation`]).
@@ -416,7 +413,7 @@ impl Segmenter {
                 self.shift = self.shift.map(|s| s + expected - time);
                 time = expected;
             }
-            let leaps = key && self.dates.leaps(self.date_offset(unit.pts_ns));
+            let leaps = key && self.dates.leap();
             breaks = back || (apart && time > expected + hole) || unit.epoch != self.epoch || leaps;
         }
         self.epoch = unit.epoch;
@@ -444,7 +441,7 @@ impl Segmenter {
         key: bool,
         disposable: bool,
     ) -> Result<(), Ended> {
-        let wall_ms = self.dates.of(pts_ns, self.date_offset(pts_ns));
+        let wall_ms = self.dates.of(pts_ns);
         let frame = Frame { data, dts, offset, key, disposable, wall_ms };
         self.cutter.push(frame, self.audio.as_mut());
         let frames = if self.video.is_none() { Some(1) } else { self.known.gop };

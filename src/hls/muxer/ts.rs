@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{BEGINNING, LOOK, Muxer, News, Output, SOUND, State, unfit, wall};
+use super::{BEGINNING, LOOK, Muxer, News, Output, SOUND, State, unfit};
 use crate::error::{Error, Kind};
 use crate::hls::segmenter::Ended;
 use crate::hls::sound::Sound;
@@ -108,7 +108,7 @@ impl Muxer {
             // AAC may tell its configuration with its first frame only.
             let aac = sound.config(subscription);
             let told = aac.as_ref().is_none_or(|c| !c.is_empty()) || Instant::now() >= patience;
-            match Plan::begin(&cut, &known, codecs, &units, wall) {
+            match Plan::begin(&cut, &known, codecs, &units, self.clock(subscription)) {
                 Ok(Some(plan)) if told => {
                     let shelf = Shelf::new(&cut, plan.stream());
                     *self.lock() = State::Muxing(Output::TransportStream(Box::new(shelf)), cut.prefix);
@@ -205,6 +205,7 @@ impl Muxer {
             subscription.stats().dropped.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
+        feed.plan.set_clock(self.clock(subscription));
         let Some(frame) = feed.plan.push(&unit) else { return Ok(()) };
         let (begin, settles, pts) = (frame.begin, frame.settles, frame.pts);
         feed.sink.push(frame).map_err(failed)?;

@@ -111,7 +111,7 @@ async fn a_pipeline_that_hangs_ends_the_muxer_and_what_it_does_not_take_is_count
     let first = camera.unit(0, true, 500);
     let cut = muxer.cut();
     let known = Known { gop: Some(25), period: Some(3_600), ..Known::default() };
-    let plan = Plan::begin(&cut, &known, &[CODEC], std::slice::from_ref(&first), wall).unwrap().unwrap();
+    let plan = Plan::begin(&cut, &known, &[CODEC], std::slice::from_ref(&first), 0).unwrap().unwrap();
     let shelf = Shelf::new(&cut, plan.stream());
     *muxer.lock() = State::Muxing(Output::TransportStream(Box::new(shelf)), cut.prefix);
     let (sink, _events) = Sink::new("gate", plan.format(), None, 50 << 20).unwrap();
