@@ -262,11 +262,11 @@ impl Segmenter {
     /// The stream for the multivariant playlist; `uri` is its media playlist.
     pub fn stream(&self, uri: String) -> Stream {
         let sps = self.tracks.iter().find_map(Track::sps);
-        let (bandwidth, average_bandwidth) = self.cutter.bit_rates();
+        let rates = self.window().bit_rates();
         Stream {
             uri,
-            bandwidth,
-            average_bandwidth,
+            bandwidth: rates.map_or(0, |r| r.0),
+            average_bandwidth: rates.map(|r| r.1),
             codecs: self.tracks.iter().filter_map(|t| t.codec_string().ok()).collect(),
             resolution: sps.as_ref().map(|s| (s.width, s.height)),
             frame_rate: sps.map(|_| self.cutter.rate()),
