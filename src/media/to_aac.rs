@@ -13,7 +13,7 @@ mod splice;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gst::prelude::*;
@@ -34,8 +34,14 @@ pub const RATE: u32 = 48_000;
 pub const FRAME: u32 = 1_024;
 /// Frames that wait to be taken: five seconds.
 const QUEUE: usize = 256;
-/// An encoder that owes more sound than this hangs, ns. Bounds what waits in appsrc.
-const OWES: i64 = 5_000_000_000;
+/// An encoder is at work that owes no more sound than this, ns: what is in its elements, and
+/// what came in a bunch.
+const SLACK: i64 = 1_000_000_000;
+/// One that owes more for so long, and gives nothing back meanwhile, hangs. By the clock: a
+/// stall of the network, or of us, ends with more sound at once than any encoder owes.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// More sound than this does not wait in appsrc, ns: what comes is thrown away.
+const WAITS: i64 = 30_000_000_000;
 /// Making the pipeline takes milliseconds, the first time some more for its plugins.
 const BUILD: Duration = Duration::from_secs(15);
 
@@ -69,6 +75,26 @@ pub struct Frame {
     pub samples: u32,
 }
 
+/// Since when an encoder owes more than it may. Pure.
+#[derive(Debug, Default)]
+struct Debt(Option<Instant>);
+
+impl Debt {
+    /// Whether one that owes so much sound (ns) now has given nothing back for too long.
+    fn hangs(&mut self, owes: i64, now: Instant) -> bool {
+        if owes <= SLACK {
+            self.0 = None;
+            return false;
+        }
+        now.saturating_duration_since(*self.0.get_or_insert(now)) > PATIENCE
+    }
+
+    /// It gave something back.
+    fn paid(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// What the pipeline's threads hand over.
 enum Out {
     /// Data, and its place in the encoder's stream, ns.
@@ -93,6 +119,7 @@ pub struct ToAac {
     stretches: VecDeque<(i64, i64)>,
     /// How far the frames have come that came out, ns.
     done: i64,
+    debt: Debt,
     failed: Option<String>,
     dropped: Arc<AtomicU64>,
 }
@@ -187,12 +214,7 @@ impl ToAac {
         config(self.channels)
     }
 
-    /// Channels of what comes out: 1 or 2.
-    pub fn channels(&self) -> u8 {
-        self.channels
-    }
-
-    /// Frames that nobody took in time.
+    /// Frames that nobody took in time, and packets that the encoder did not.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -201,7 +223,22 @@ impl ToAac {
     /// blocks. An encoder that takes sound and gives none back is given up, and
     /// [`ToAac::next`] says so.
     pub fn push(&mut self, pts_ns: u64, payload: &[u8]) {
+        self.push_at(pts_ns, payload, Instant::now());
+    }
+
+    fn push_at(&mut self, pts_ns: u64, payload: &[u8], now: Instant) {
         if self.failed.is_some() {
+            return;
+        }
+        let owes = self.time(self.position) - self.done;
+        // What it gave back may wait to be taken.
+        if self.debt.hangs(owes, now) && self.rx.is_empty() {
+            self.failed = Some(format!("the AAC encoder gives nothing back for {} s", PATIENCE.as_secs()));
+            return;
+        }
+        if owes > WAITS {
+            // What comes after it begins a new stretch.
+            self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let Some(samples) = self.input.samples(payload) else { return };
@@ -223,9 +260,6 @@ impl ToAac {
                 data.push(last);
             }
             self.send(data, samples);
-        }
-        if self.time(self.position) - self.done > OWES {
-            self.failed = Some(format!("the AAC encoder gives nothing back for {} s of sound", OWES / 1_000_000_000));
         }
     }
 
@@ -254,6 +288,7 @@ impl ToAac {
         match self.rx.recv().await {
             Some(Out::Frame(data, at)) => {
                 let at = i64::try_from(at).unwrap_or(i64::MAX / 2);
+                self.debt.paid();
                 self.done = at + i64::from(FRAME) * 1_000_000_000 / i64::from(RATE);
                 let pts = self.captured(at - self.delay_ns);
                 Ok(Frame { data, pts_ns: u64::try_from(pts).unwrap_or(0), samples: FRAME })
@@ -272,6 +307,15 @@ impl ToAac {
             self.stretches.pop_front();
         }
         at + self.stretches.front().map_or(0, |(_, offset)| *offset)
+    }
+
+    /// Breaks it.
+    #[cfg(test)]
+    pub(crate) fn spoil(&self, why: &str) {
+        use gst::prelude::*;
+        if let Some(pipeline) = self.pipeline.gst() {
+            gst::element_error!(pipeline, gst::StreamError::Encode, ("{}", why));
+        }
     }
 
     /// Ends it; returns when its pipeline is gone or a deadline has passed.
@@ -349,7 +393,7 @@ fn build(name: &str, input: Input, encoders: &[Encoder]) -> Result<ToAac, String
             gst::MessageView::Eos(_) => "the AAC encoder ended".to_owned(),
             _ => return,
         };
-        // Where it is full, nobody takes frames; what it owes will tell later.
+        // Where it is full, nobody takes frames; that it gives nothing back will tell later.
         let _ = tx.try_send(Out::Failed(why));
     });
     Ok(ToAac {
@@ -363,6 +407,7 @@ fn build(name: &str, input: Input, encoders: &[Encoder]) -> Result<ToAac, String
         position: 0,
         stretches: VecDeque::new(),
         done: 0,
+        debt: Debt::default(),
         failed: None,
         dropped,
     })
