@@ -28,7 +28,7 @@ pub struct Cut {
     pub segment: Duration,
     /// Parts last about so long.
     pub part: Duration,
-    /// The most bytes of a segment: it is cut there.
+    /// The most bytes of a segment, pictures and sound: it is cut there.
     pub max_bytes: usize,
     /// What names begin with; another one each time.
     pub prefix: String,
@@ -241,7 +241,8 @@ impl Cutter {
         // otherwise all that follow might begin in the middle of a GOP.
         let realign = frame.key && !self.open_key;
         let over = self.duration(self.segment_length + duration) > self.window.limit();
-        let heavy = self.segment_bytes + frame.data.len() > self.cut.max_bytes;
+        let waiting = audio.as_deref().map_or(0, AudioLane::bytes);
+        let heavy = self.segment_bytes + waiting + frame.data.len() > self.cut.max_bytes;
         if self.open && self.segment_length > 0 && ((frame.key && long) || realign || over || heavy) {
             self.end_part(audio.as_deref_mut());
             self.end_segment();
@@ -311,6 +312,7 @@ impl Cutter {
             a.take(i64::try_from(until).unwrap_or(i64::MAX))
         });
         if let Some((base, sound)) = &sound {
+            self.segment_bytes += sound.iter().map(|(data, _)| data.len()).sum::<usize>();
             let samples = sound.iter().map(|(data, duration)| cmaf::Sample::audio(data, *duration)).collect();
             runs.push(Run { track: 1, base: *base, samples });
         }

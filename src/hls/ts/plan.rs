@@ -23,6 +23,8 @@ use crate::media::nal::{self, Format};
 
 /// Of a segment's bytes, in hundredths, what the transport stream adds at most.
 const OVERHEAD: usize = 10;
+/// What goes in front of a frame of AAC: ADTS and PES header.
+const SOUND_HEADERS: usize = 7 + 14;
 
 /// A frame on its way to the sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,6 +185,14 @@ impl Plan {
     /// As [`crate::hls::segmenter::Segmenter::set_clock`].
     pub fn set_clock(&mut self, clock: i64) {
         self.dates.set_clock(clock);
+    }
+
+    /// A frame of sound of so many bytes goes into the segment that grows.
+    pub fn hear(&mut self, size: usize) {
+        if let Some(open) = &mut self.open {
+            // Each in packets of its own, the last one filled up.
+            open.bytes += (size + SOUND_HEADERS).div_ceil(184) * 188;
+        }
     }
 
     /// Units were thrown away.

@@ -219,6 +219,17 @@ fn heavy_segments_are_cut() {
     for segment in out.chunk_by(|_, b| b.begin.is_none()) {
         assert!(segment.iter().map(|f| f.data.len()).sum::<usize>() <= 20_000);
     }
+    // Sound counts: of each picture's time as much as the picture.
+    let mut camera = Camera::new(PLAIN);
+    let first = camera.unit(0, true, 5_000);
+    let mut plan = self::plan(&first, &cut, 25, 3_600);
+    let mut begins = 0;
+    for i in 0..25 {
+        let frame = plan.push(&camera.unit(i * 3_600, i == 0, 5_000)).unwrap();
+        begins += usize::from(frame.begin.is_some());
+        plan.hear(5_000);
+    }
+    assert_eq!(begins, 13, "two pictures and their sound");
 }
 
 #[test]
