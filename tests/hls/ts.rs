@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::support::api::{SOON, status, until_status};
+use super::support::api::{SOON, status, track, until_status};
 use super::support::camera::{Audio, Camera, Codec};
 use super::support::gateway::{Gateway, paths};
 use super::support::hls::{Follower, decode, get, probe};
-use super::support::{until, until_true};
+use super::support::{playlist, until, until_true};
 use super::{live, pictures, small};
 
 fn gateway(camera: &Camera, more: &str) -> Gateway {
@@ -260,9 +260,36 @@ async fn a_camera_that_pauses_holds_nothing_up() {
     let mut player = Follower::start(gateway.url(), "gate").await;
     player.until(3.0).await;
     camera.stall();
-    tokio::time::sleep(Duration::from_secs(3)).await; // a pause, not a wait
+    // What is lasts as long as it does: the newest segment is left behind.
+    let url = player.media_url("");
+    let left = until(SOON, "three seconds without a picture", || async {
+        let list = playlist::parse(&get(&url).await.text()).unwrap();
+        let last = list.segments.last().unwrap();
+        let began = humantime::parse_rfc3339(last.time.as_deref().unwrap()).unwrap();
+        let lasts = Duration::from_nanos(last.duration as u64);
+        (began.elapsed().unwrap_or_default() > lasts + Duration::from_secs(4)).then_some(())
+    });
+    left.await;
     camera.resume();
     let seconds = player.seconds();
     player.until(seconds + 4.0).await;
     assert!(player.now.target <= 2);
+}
+
+#[tokio::test]
+async fn sound_alone_is_told_what_carries_it_and_no_muxer_is_tried_over_and_over() {
+    let gateway = Gateway::start(
+        "hlsVariant: mpegts\nhlsAlwaysRemux: yes\npaths:\n  radio:\n    source: 'gst:audiotestsrc is-live=true ! opusenc'\n",
+    );
+    let status = until_status(&gateway, "radio", "live", |s| s["state"] == "live").await;
+    let sound = track(&status, "audio");
+    assert!(sound["hls"] == false && sound["note"].as_str().unwrap().contains("fmp4"), "{sound}");
+    for _ in 0..3 {
+        let reply = get(&format!("{}/radio/index.m3u8", gateway.url())).await;
+        assert_eq!(reply.status, 422, "{}", reply.text());
+        assert!(reply.error().contains("fmp4 and lowLatency"), "{}", reply.error());
+    }
+    // One for who asked, or two on a machine that took a second for that; none before.
+    let starts = gateway.log().iter().filter(|l| l.contains("HLS muxer starts")).count();
+    assert!((1..3).contains(&starts), "{starts}");
 }
