@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{SECOND, Units, units, units_up};
+use crate::config::HlsVariant;
 
 /// Seconds: no segment is longer, whatever a camera's clock says.
 const LONGEST: u64 = 3600;
@@ -22,6 +23,16 @@ pub enum Variant {
     Fmp4,
     /// Fragmented MP4 segments that are listed part by part while they grow.
     LowLatency,
+}
+
+impl From<HlsVariant> for Variant {
+    fn from(configured: HlsVariant) -> Self {
+        match configured {
+            HlsVariant::Mpegts => Variant::Mpegts,
+            HlsVariant::Fmp4 => Variant::Fmp4,
+            HlsVariant::LowLatency => Variant::LowLatency,
+        }
+    }
 }
 
 impl Variant {

@@ -55,13 +55,7 @@ impl Shelf {
             prefix: cut.prefix.clone(),
             independent_segments: false,
         };
-        Shelf {
-            window: Window::new(config, None),
-            segment: cut.segment,
-            under_way: VecDeque::new(),
-            next: 0,
-            stream,
-        }
+        Shelf { window: Window::new(config, None), segment: cut.segment, under_way: VecDeque::new(), next: 0, stream }
     }
 
     /// What readers ask.
