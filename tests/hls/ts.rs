@@ -7,7 +7,7 @@ use super::support::camera::{Audio, Camera, Codec};
 use super::support::gateway::{Gateway, paths};
 use super::support::hls::{Follower, decode, get, probe};
 use super::support::{playlist, until, until_true};
-use super::{live, pictures, small};
+use super::{live, pictures, side_by_side, small};
 
 fn gateway(camera: &Camera, more: &str) -> Gateway {
     Gateway::start(&format!("hlsVariant: mpegts\n{more}\n{}", paths(&[("gate", &camera.url())])))
@@ -55,9 +55,9 @@ async fn segments_keep_the_rules_and_ffmpeg_reads_them() {
     assert_eq!(gateway.complaints(), Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn sound_becomes_aac_and_stays_with_the_pictures() {
-    for audio in [Audio::Opus, Audio::Pcma, Audio::Aac] {
+#[test]
+fn sound_becomes_aac_and_stays_with_the_pictures() {
+    side_by_side([Audio::Opus, Audio::Pcma, Audio::Aac], |audio| async move {
         let camera = small().audio(audio).start();
         let gateway = gateway(&camera, "");
         let mut player = Follower::start(gateway.url(), "gate").await;
@@ -77,16 +77,17 @@ async fn sound_becomes_aac_and_stays_with_the_pictures() {
         assert!((ends.0 - ends.1).abs() < 1.7, "{audio:?}: {ends:?}");
         let (_, complaints) = decode(&player.bytes);
         assert_eq!(complaints, "", "{audio:?}");
-    }
+    });
 }
 
-#[tokio::test]
-async fn codecs_and_b_frames_in_transport_streams() {
-    for (camera, codecs) in [
+#[test]
+fn codecs_and_b_frames_in_transport_streams() {
+    let cases = [
         (small().codec(Codec::H265), "hvc1.1.6.L"),
         (live().b_frames(2), "avc1."),
         (live().codec(Codec::H265).b_frames(3), "hvc1."),
-    ] {
+    ];
+    side_by_side(cases, |(camera, codecs)| async move {
         let camera = camera.start();
         let gateway = gateway(&camera, "");
         let mut player = Follower::start(gateway.url(), "gate").await;
@@ -101,12 +102,12 @@ async fn codecs_and_b_frames_in_transport_streams() {
         let (frames, complaints) = decode(&player.bytes);
         assert_eq!((frames, complaints.as_str()), (times.len(), ""), "{codecs}");
         assert_eq!(player.discontinuities, 0);
-    }
+    });
 }
 
-#[tokio::test]
-async fn frame_rates_and_gops_in_transport_streams() {
-    for (fps, gop) in [(5, 5), (12, 24), (25, 12), (25, 250)] {
+#[test]
+fn frame_rates_and_gops_in_transport_streams() {
+    side_by_side([(5, 5), (12, 24), (25, 12), (25, 250)], |(fps, gop): (u32, u32)| async move {
         let camera = Camera::builder().size(160, 120).fps(fps).gop_frames(gop).prerecorded().start();
         let gateway = gateway(&camera, "");
         let mut player = Follower::start(gateway.url(), "gate").await;
@@ -117,7 +118,7 @@ async fn frame_rates_and_gops_in_transport_streams() {
         let longest = f64::from(gop.max(fps).next_multiple_of(gop)) / f64::from(fps);
         assert!(player.now.target as f64 <= longest.ceil(), "{fps} fps, GOP {gop}: target {}", player.now.target);
         assert_eq!(player.discontinuities, 0, "{fps} fps, GOP {gop}");
-    }
+    });
 }
 
 #[tokio::test]
@@ -266,7 +267,7 @@ async fn a_camera_that_pauses_holds_nothing_up() {
         let list = playlist::parse(&get(&url).await.text()).unwrap();
         let last = list.segments.last().unwrap();
         let began = humantime::parse_rfc3339(last.time.as_deref().unwrap()).unwrap();
-        let lasts = Duration::from_nanos(last.duration as u64);
+        let lasts = Duration::from_nanos(last.duration);
         (began.elapsed().unwrap_or_default() > lasts + Duration::from_secs(4)).then_some(())
     });
     left.await;
