@@ -33,6 +33,23 @@ fn live() -> Builder {
     Camera::builder().size(320, 240).gop_frames(25)
 }
 
+/// Runs the cases of a test side by side, each on a thread and a runtime of its own: most
+/// of their time they wait for live media.
+fn side_by_side<C: Send, F: Future<Output = ()>>(cases: impl IntoIterator<Item = C>, run: impl Fn(C) -> F + Sync) {
+    let run = &run;
+    std::thread::scope(|scope| {
+        let go = |case| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(run(case));
+        };
+        let all: Vec<_> = cases.into_iter().map(|case| scope.spawn(move || go(case))).collect();
+        let failed: Vec<_> = all.into_iter().filter_map(|thread| thread.join().err()).collect();
+        if let Some(why) = failed.into_iter().next() {
+            std::panic::resume_unwind(why);
+        }
+    });
+}
+
 fn gateway(camera: &Camera, more: &str) -> Gateway {
     Gateway::start(&format!("{more}\n{}", paths(&[("gate", &camera.url())])))
 }
@@ -79,9 +96,10 @@ async fn low_latency_keeps_every_rule_for_a_minute() {
     assert!((sound - times.len() as f64 * 0.04).abs() < 0.5, "{sound} s of sound, {} pictures", times.len());
 }
 
-#[tokio::test]
-async fn frame_rates_and_gops() {
-    for (fps, gop, part) in [(5, 5, 0.2), (12, 24, 0.25), (15, 30, 0.2), (25, 12, 0.2), (25, 250, 0.2), (30, 60, 0.2)] {
+#[test]
+fn frame_rates_and_gops() {
+    let cases = [(5, 5, 0.2), (12, 24, 0.25), (15, 30, 0.2), (25, 12, 0.2), (25, 250, 0.2), (30, 60, 0.2)];
+    side_by_side(cases, |(fps, gop, part): (u32, u32, f64)| async move {
         let camera = Camera::builder().size(160, 120).fps(fps).gop_frames(gop).prerecorded().start();
         let gateway = gateway(&camera, "");
         let mut player = Follower::start(gateway.url(), "gate").await;
@@ -96,16 +114,17 @@ async fn frame_rates_and_gops() {
         // Segments begin with key frames; the first one was cut so that there is one at once.
         let firsts = player.now.numbered().filter(|(n, _)| *n > 1).filter_map(|(_, s)| s.parts.first());
         assert!({ firsts }.all(|p| p.independent), "{fps} fps, GOP {gop}: {:#?}", player.now);
-    }
+    });
 }
 
-#[tokio::test]
-async fn codecs_and_b_frames() {
-    for (camera, codecs) in [
+#[test]
+fn codecs_and_b_frames() {
+    let cases = [
         (small().codec(Codec::H265).audio(Audio::Opus), "hvc1.1.6.L"),
         (live().b_frames(2), "avc1."),
         (live().codec(Codec::H265).b_frames(3), "hvc1."),
-    ] {
+    ];
+    side_by_side(cases, |(camera, codecs)| async move {
         let camera = camera.start();
         let gateway = gateway(&camera, "");
         let mut player = Follower::start(gateway.url(), "gate").await;
@@ -121,7 +140,7 @@ async fn codecs_and_b_frames() {
         assert!((times.len() as f64 * 0.04 - span).abs() < 1.0, "{} pictures in {span} s", times.len());
         let (frames, complaints) = decode(&player.bytes);
         assert_eq!((frames, complaints.as_str()), (times.len(), ""), "{codecs}");
-    }
+    });
 }
 
 #[tokio::test]

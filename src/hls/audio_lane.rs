@@ -27,6 +27,8 @@ pub struct AudioLane {
     /// Where the first that waits begins.
     base: i64,
     waiting: Vec<(Bytes, u32)>,
+    /// Of what waits.
+    bytes: usize,
     /// The last frame is silence of ours, or there was none: sound begins at its own time.
     silent: bool,
     /// Frames thrown away.
@@ -38,7 +40,16 @@ impl AudioLane {
     /// there is one.
     pub fn new(scale: u32, silence: Option<(&'static [u8], u32)>) -> Self {
         let silence = silence.filter(|(_, duration)| *duration > 0);
-        AudioLane { scale: scale.max(1), silence, end: None, base: 0, waiting: Vec::new(), silent: false, dropped: 0 }
+        AudioLane {
+            scale: scale.max(1),
+            silence,
+            end: None,
+            base: 0,
+            waiting: Vec::new(),
+            bytes: 0,
+            silent: false,
+            dropped: 0,
+        }
     }
 
     /// Units in a second.
@@ -46,10 +57,16 @@ impl AudioLane {
         self.scale
     }
 
+    /// Bytes that wait for their part.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// What comes next does not continue what was.
     pub fn breaks(&mut self) {
         self.end = None;
         self.waiting.clear();
+        self.bytes = 0;
     }
 
     /// Takes a frame of `duration` that begins at `time`.
@@ -86,13 +103,15 @@ impl AudioLane {
 
     fn add(&mut self, data: Bytes, begin: i64, duration: u32) {
         if self.waiting.len() >= MOST {
-            let (_, first) = self.waiting.remove(0);
+            let (old, first) = self.waiting.remove(0);
+            self.bytes -= old.len();
             self.base += i64::from(first);
             self.dropped += 1;
         }
         if self.waiting.is_empty() {
             self.base = begin;
         }
+        self.bytes += data.len();
         self.waiting.push((data, duration));
         self.end = Some(begin + i64::from(duration));
     }
@@ -117,6 +136,7 @@ impl AudioLane {
             // From here on sound is waited for.
             None => (self.end, self.silent) = (self.silence.map(|_| until), true),
         }
+        self.bytes = 0;
         (u64::try_from(self.base).unwrap_or(0), std::mem::take(&mut self.waiting))
     }
 
@@ -161,8 +181,10 @@ mod tests {
         for i in 0..MOST as i64 + 10 {
             lane.push(data(), i * 960, 960);
         }
+        assert_eq!(lane.bytes(), MOST);
         let (base, frames) = lane.take(0);
         assert_eq!((base, frames.len(), lane.dropped), (9_600, MOST, 10));
+        assert_eq!(lane.bytes(), 0);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::error::Error;
 use crate::hls::muxer::{Muxer, Settings};
 use crate::media::hub::Subscription;
 
@@ -30,16 +31,23 @@ impl Muxers {
         self.lock().get(path).filter(|m| m.alive() && m.settings() == settings).cloned()
     }
 
-    /// The muxer of a path: the one that runs, or one made now. Requests that come
-    /// together each bring a subscription; the first one counts.
+    /// Why no muxer of a path begins now: the last one failed, and another one would.
+    pub fn rests(&self, path: &str, settings: &Settings) -> Option<Error> {
+        let muxer = self.lock().get(path).filter(|m| m.settings() == settings).cloned();
+        muxer?.rests()
+    }
+
+    /// The muxer of a path: the one that runs, or one made now, unless it rests. Requests
+    /// that come together each bring a subscription; the first one counts.
     pub fn start(&self, path: &str, settings: Settings, subscription: Subscription) -> Arc<Muxer> {
         let mut running = self.lock();
-        if let Some(muxer) = running.get(path).filter(|m| m.alive() && *m.settings() == settings) {
+        let last = running.get(path).filter(|m| *m.settings() == settings).cloned();
+        if let Some(muxer) = last.as_ref().filter(|m| m.alive() || m.rests().is_some()) {
             return muxer.clone();
         }
-        running.retain(|_, m| m.alive());
+        running.retain(|_, m| m.counts());
         let _runtime = self.runtime.enter();
-        let muxer = Muxer::start(path, settings, subscription);
+        let muxer = Muxer::start(path, settings, subscription, last.map(|m| m.rest()).unwrap_or_default());
         if let Some(old) = running.insert(path.to_owned(), muxer.clone()) {
             old.end();
         }
