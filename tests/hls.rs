@@ -16,6 +16,8 @@ mod sound;
 #[path = "hls/ts.rs"]
 mod ts;
 
+use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use support::api::{SOON, status, until_status};
@@ -33,16 +35,23 @@ fn live() -> Builder {
     Camera::builder().size(320, 240).gop_frames(25)
 }
 
-/// Runs the cases of a test side by side, each on a thread and a runtime of its own: most
-/// of their time they wait for live media.
+/// Cases that run side by side: their cameras encode in time on two cores, and another
+/// test's beside them.
+const SIDE_BY_SIDE: usize = 2;
+
+/// Runs the cases of a test side by side, each on a runtime of its own: most of their time
+/// they wait for live media.
 fn side_by_side<C: Send, F: Future<Output = ()>>(cases: impl IntoIterator<Item = C>, run: impl Fn(C) -> F + Sync) {
-    let run = &run;
+    let (run, cases) = (&run, &Mutex::new(cases.into_iter().collect::<VecDeque<C>>()));
     std::thread::scope(|scope| {
-        let go = |case| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(run(case));
+        let go = move || {
+            loop {
+                let Some(case) = cases.lock().unwrap().pop_front() else { return };
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(run(case));
+            }
         };
-        let all: Vec<_> = cases.into_iter().map(|case| scope.spawn(move || go(case))).collect();
+        let all: Vec<_> = (0..SIDE_BY_SIDE).map(|_| scope.spawn(go)).collect();
         let failed: Vec<_> = all.into_iter().filter_map(|thread| thread.join().err()).collect();
         if let Some(why) = failed.into_iter().next() {
             std::panic::resume_unwind(why);

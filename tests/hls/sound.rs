@@ -97,7 +97,7 @@ fn whole(packets: &[Vec<String>]) -> (f64, f64) {
     for w in audio.windows(2).filter(|w| !w[0].1.is_nan()) {
         let hole = w[1].0 - w[0].0 - w[0].1;
         // Less than a frame cannot be filled; ffprobe reads its length from the frame.
-        assert!((-0.002..w[0].1 + 0.002).contains(&hole), "{hole} s of hole at {}", w[1].0);
+        assert!((-0.002..w[0].1 + 0.002).contains(&hole), "{hole} s of hole at {}: {audio:?}", w[1].0);
     }
     (audio[0].0, audio[audio.len() - 1].0)
 }

@@ -100,7 +100,7 @@ fn codecs_and_b_frames_in_transport_streams() {
         let decoded: Vec<f64> = packets.iter().filter(|p| p[0] == "video").filter_map(|p| p[2].parse().ok()).collect();
         assert!(decoded.windows(2).all(|w| w[1] > w[0]), "{codecs}: decode times {decoded:?}");
         let (frames, complaints) = decode(&player.bytes);
-        assert_eq!((frames, complaints.as_str()), (times.len(), ""), "{codecs}");
+        assert_eq!((frames, complaints.as_str()), (times.len(), ""), "{codecs}: {packets:?}");
         assert_eq!(player.discontinuities, 0);
     });
 }
