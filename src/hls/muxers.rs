@@ -12,7 +12,8 @@ use crate::media::hub::Subscription;
 pub struct Muxers {
     /// Where muxers live: not on the HTTP worker that the first request came in by.
     runtime: tokio::runtime::Handle,
-    /// Held for map operations only.
+    /// Held for map operations, and to begin one; no muxer is asked for what takes its own
+    /// lock while somebody else's request waits for this one.
     running: Arc<Mutex<HashMap<String, Arc<Muxer>>>>,
 }
 
@@ -28,7 +29,8 @@ impl Muxers {
 
     /// The muxer of a path, where it runs and is configured so.
     pub fn get(&self, path: &str, settings: &Settings) -> Option<Arc<Muxer>> {
-        self.lock().get(path).filter(|m| m.alive() && m.settings() == settings).cloned()
+        let muxer = self.lock().get(path).filter(|m| m.settings() == settings).cloned();
+        muxer.filter(|m| m.alive())
     }
 
     /// Why no muxer of a path begins now: the last one failed, and another one would.
@@ -56,12 +58,14 @@ impl Muxers {
 
     /// Ends every muxer that is not wanted as it is any more.
     pub fn keep(&self, wanted: impl Fn(&str, &Settings) -> bool) {
-        self.lock().iter().filter(|(path, m)| m.alive() && !wanted(path, m.settings())).for_each(|(_, m)| m.end());
+        let all: Vec<_> = self.lock().iter().map(|(path, m)| (path.clone(), m.clone())).collect();
+        all.iter().filter(|(path, m)| m.alive() && !wanted(path, m.settings())).for_each(|(_, m)| m.end());
     }
 
     /// Readers of a path over HLS, and whether a muxer is among the Hub's readers.
     pub fn readers(&self, path: &str) -> (usize, bool) {
-        self.lock().get(path).filter(|m| m.alive()).map_or((0, false), |m| (m.readers(), true))
+        let muxer = self.lock().get(path).cloned();
+        muxer.filter(|m| m.alive()).map_or((0, false), |m| (m.readers(), true))
     }
 }
 

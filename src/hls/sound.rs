@@ -101,7 +101,7 @@ impl Sound {
         }
     }
 
-    /// Takes a unit of audio; gives back what is AAC as it comes.
+    /// Takes a unit of audio; what is made of it comes by [`Sound::next`].
     pub fn push(&mut self, unit: &AccessUnit) {
         if let Sound::Made(encoder, epoch) = self {
             *epoch = unit.epoch;

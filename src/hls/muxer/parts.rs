@@ -46,7 +46,8 @@ impl Muxer {
         loop {
             known.aac = sound.config(subscription);
             let untold = known.aac.as_ref().is_some_and(Vec::is_empty);
-            if untold && Instant::now() >= patience {
+            // Pictures go on without; sound alone has nothing to go on with.
+            if untold && pictures && Instant::now() >= patience {
                 known.aac = None;
             }
             let clock = self.clock(subscription);
@@ -55,10 +56,14 @@ impl Muxer {
                 if wait { Ok(None) } else { Segmenter::begin(cut.clone(), known.clone(), &codecs, &units, clock) };
             match began {
                 Ok(Some(segmenter)) => {
-                    *self.lock() = State::Muxing(Output::Parts(Box::new(segmenter)), cut.prefix);
+                    let next = State::Muxing(Output::Parts(Box::new(segmenter)), cut.prefix);
+                    let old = std::mem::replace(&mut *self.lock(), next);
+                    // All that a window holds, freed after the lock is.
+                    drop(old);
                     break;
                 }
                 Ok(None) if units.len() < BEGINNING => {}
+                Ok(None) if wait => return Err(unfit("its AAC does not tell its configuration")),
                 Ok(None) => return Err(unfit("it does not tell its frame rate")),
                 Err(Ended::FrameRate) => return Ok(FRAME_RATE),
                 Err(Ended::Unfit(why)) => return Err(unfit(&why)),
