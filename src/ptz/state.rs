@@ -47,6 +47,8 @@ pub struct State {
     known: Known,
     closing: bool,
     ended: bool,
+    /// At the end: axes that may move on, as no stop was taken.
+    owed: [bool; 3],
 }
 
 impl State {
@@ -61,6 +63,7 @@ impl State {
             known: Known::default(),
             closing: false,
             ended: false,
+            owed: [false; 3],
         }
     }
 
@@ -72,6 +75,12 @@ impl State {
     /// Whether the camera answered last, and what is wrong with it.
     pub fn health(&self) -> (bool, Option<&str>) {
         (self.known.online, self.known.error.as_deref())
+    }
+
+    /// Whether the camera may still move although all is said: whoever steers it next is to
+    /// stop it first.
+    pub fn owes_a_stop(&self) -> bool {
+        self.owed.contains(&true)
     }
 
     /// When something is to be done without an event.
@@ -225,12 +234,12 @@ impl State {
         }
         self.turn_away(&Answer::Closing, out);
         let held = self.known.hold(now).is_some();
-        for axis in &mut self.axes {
+        for (axis, owed) in self.axes.iter_mut().zip(&mut self.owed) {
             // Where the password is refused a stop would be, too.
             if axis.moving && !held {
                 axis.stop(now);
             } else {
-                axis.stops = 0;
+                (*owed, axis.stops) = (axis.moving, 0);
             }
         }
     }
@@ -247,6 +256,11 @@ impl State {
         }
         self.known.heard(now, &task, &result);
         if let Some(axis) = axis {
+            let stops = matches!(&task, Task::Drive(drive, _) if drive.is_stop());
+            if self.closing && (stops || matches!(result, Err(Fault::Refused { .. }))) {
+                let moves = self.axes[axis].moving && !matches!(result, Err(Fault::Unsupported(_)));
+                self.owed[axis] = moves && result.is_err();
+            }
             self.axes[axis].moved(now, &task, &result, self.closing);
         }
         if result.is_ok() {

@@ -190,3 +190,35 @@ fn a_stop_waits_for_no_reading() {
     s.step(0, Event::Ask(1, Ask::Edit(Edit::Delete("1".into()))));
     assert_eq!(s.step(1, Event::Ask(2, Ask::Stop)), []);
 }
+
+#[test]
+fn a_stop_that_was_not_taken_is_owed_at_the_end() {
+    // Moves, and each of the last stops goes so.
+    let ends = |results: [Event; 2]| {
+        let mut s = state();
+        s.step(0, Event::Ask(1, drive(0.5)));
+        s.step(10, ok());
+        assert_eq!(s.step(20, Event::Close), [STOP]);
+        let mut out = Vec::new();
+        for (now, result) in (30..).zip(results) {
+            out = s.step(now, result);
+        }
+        assert_eq!(out.last(), Some(&Command::End), "{out:?}");
+        s.owes_a_stop()
+    };
+    assert!(ends([silent(), silent()]));
+    assert!(!ends([silent(), ok()]) && !ends([ok(), ok()]) && !ends([ok(), silent()]));
+    // Refused: another password may be right.
+    let mut s = state();
+    s.step(0, Event::Ask(1, drive(0.5)));
+    s.step(10, ok());
+    s.step(20, Event::Ask(2, drive(0.5)));
+    s.step(30, refused(None));
+    assert!(!s.owes_a_stop());
+    assert_eq!(s.step(40, Event::Close), [Command::End]);
+    assert!(s.owes_a_stop());
+    // Nothing moved.
+    let mut s = state();
+    assert_eq!(s.step(0, Event::Close), [Command::End]);
+    assert!(!s.owes_a_stop());
+}

