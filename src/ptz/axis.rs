@@ -113,9 +113,10 @@ impl AxisState {
             // It goes by itself now, and stops by itself.
             (Task::Go(_), Ok(_)) => (self.moving, self.deadline) = (false, None),
             // It never began.
-            (Task::Drive(drive, _), Err(Fault::Unsupported(_) | Fault::OutOfRange(_) | Fault::Refused { .. }))
-                if !drive.is_stop() =>
-            {
+            (
+                Task::Drive(drive, _),
+                Err(Fault::Unsupported(_) | Fault::OutOfRange(_) | Fault::Refused { .. } | Fault::Denied(_)),
+            ) if !drive.is_stop() => {
                 // An earlier one goes on, and is stopped.
                 (self.moving, self.deadline) = (self.was_moving, None);
             }

@@ -25,6 +25,8 @@ pub enum Fault {
     Silent(String),
     /// The camera says no, in its own words.
     Rejected(String),
+    /// The camera does not let this user do that; the password is right.
+    Denied(String),
     /// There is no such preset or patrol.
     NotFound(String),
     /// The camera cannot do that.
@@ -40,6 +42,7 @@ impl Fault {
             Fault::Refused { reason, .. }
             | Fault::Silent(reason)
             | Fault::Rejected(reason)
+            | Fault::Denied(reason)
             | Fault::NotFound(reason)
             | Fault::Unsupported(reason)
             | Fault::OutOfRange(reason) => reason,
@@ -59,6 +62,7 @@ impl Fault {
         let (Fault::Refused { reason, .. }
         | Fault::Silent(reason)
         | Fault::Rejected(reason)
+        | Fault::Denied(reason)
         | Fault::NotFound(reason)
         | Fault::Unsupported(reason)
         | Fault::OutOfRange(reason)) = &mut self;
@@ -76,7 +80,7 @@ impl fmt::Display for Fault {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Error {
         let kind = match &fault {
-            Fault::Refused { .. } | Fault::Rejected(_) => Kind::BadGateway,
+            Fault::Refused { .. } | Fault::Rejected(_) | Fault::Denied(_) => Kind::BadGateway,
             Fault::Silent(_) => Kind::GatewayTimeout,
             Fault::NotFound(_) => Kind::NotFound,
             Fault::Unsupported(_) => Kind::Conflict,

@@ -116,7 +116,7 @@ impl Session {
 
     /// Where the login was not accepted. Of a password that was right perhaps the camera's clock
     /// was set, or it wants another login now; or this user may not do this, which is no reason
-    /// to hold the password back, unless the next call is denied as well.
+    /// to hold the password back: what it was granted before is granted still then.
     async fn denied<T: DeserializeOwned>(&mut self, no: No, path: &str, name: &str, body: &str) -> Result<T, No> {
         let old = self.clock.is_none_or(|(_, at)| at.elapsed() > CLOCK);
         let login = std::mem::replace(&mut self.login, Login::Unknown);
@@ -129,12 +129,28 @@ impl Session {
                 done => return done,
             }
         }
-        if right && !std::mem::replace(&mut self.doubted, true) {
+        if right {
             (self.login, self.proven) = (login, true);
-            let words = Fault::from(no);
-            return Err(Fault::Rejected(format!("the camera does not let this user do that; {words}")).into());
+            if self.granted_still().await {
+                let words = Fault::from(no);
+                return Err(Fault::Denied(format!("the camera does not let this user do that; {words}")).into());
+            }
+            (self.login, self.proven) = (Login::Unknown, false);
         }
         Err(refused(no))
+    }
+
+    /// Whether the camera takes the password for something else. Where that cannot be told it
+    /// is believed once.
+    async fn granted_still(&mut self) -> bool {
+        if let Some((path, body)) = self.learnt.as_ref().map(super::onvif_learn::Learnt::harmless) {
+            match self.once::<serde::de::IgnoredAny>(&path, name_of(body), body).await {
+                Ok(_) => return true,
+                Err(no) if no.denied() => return false,
+                Err(_) => {}
+            }
+        }
+        !std::mem::replace(&mut self.doubted, true)
     }
 
     async fn once<T: DeserializeOwned>(&mut self, path: &str, name: &str, body: &str) -> Result<T, No> {

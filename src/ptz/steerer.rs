@@ -197,6 +197,8 @@ impl Steerer {
         loop {
             if let Some(event) = event.take() {
                 let commands = self.state.step(self.now(), event);
+                // Before the answers: whoever got one finds the same in the list.
+                self.publish();
                 let mut ended = false;
                 for command in commands {
                     match command {
@@ -214,7 +216,6 @@ impl Steerer {
                         Command::End => ended = true,
                     }
                 }
-                self.publish();
                 if ended {
                     break;
                 }

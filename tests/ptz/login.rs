@@ -186,6 +186,26 @@ async fn what_a_user_may_not_do_is_not_taken_for_a_wrong_password() {
 }
 
 #[tokio::test]
+async fn a_user_who_may_look_and_not_steer_locks_nobody_out() {
+    let camera = Onvif::start();
+    let desk = Desk::open(&paths(&[camera.entry("gate"), camera.entry("yard")]));
+    desk.ok("GET", "/ptz/gate/status", "").await;
+    let denied = || Fault::Instead(400, SOAP, fault(&["Sender", "NotAuthorized"], "Sender not Authorized"));
+    for what in ["ContinuousMove", "Stop"] {
+        camera.server().misbehave(denied()).on(what);
+    }
+    for _ in 0..3 {
+        for (what, body) in [("move", r#"{"pan":0.5,"timeout":100}"#), ("stop", "")] {
+            let answer = desk.post(&format!("/ptz/gate/{what}"), body).await;
+            assert!(answer.status == 502 && answer.error().contains("does not let this user"), "{answer:?}");
+        }
+        let status = desk.ok("GET", "/ptz/gate/status", "").await;
+        assert_eq!((&status["online"], &status["moving"]), (&true.into(), &false.into()), "{status}");
+    }
+    desk.ok("GET", "/ptz/yard/presets", "").await;
+}
+
+#[tokio::test]
 async fn a_token_or_digest_and_never_both() {
     let camera = Onvif::start();
     let desk = Desk::open(&paths(&[camera.entry("gate")]));
