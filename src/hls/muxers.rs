@@ -12,8 +12,8 @@ use crate::media::hub::Subscription;
 pub struct Muxers {
     /// Where muxers live: not on the HTTP worker that the first request came in by.
     runtime: tokio::runtime::Handle,
-    /// Held for map operations, and to begin one; no muxer is asked for what takes its own
-    /// lock while somebody else's request waits for this one.
+    /// Held for map operations, and while a muxer begins, which asks the others whether they
+    /// still count; every request comes by here, so nothing else asks a muxer under it.
     running: Arc<Mutex<HashMap<String, Arc<Muxer>>>>,
 }
 

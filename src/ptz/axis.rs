@@ -36,6 +36,8 @@ pub(super) struct AxisState {
     pub stops: u32,
     pub stop_at: u64,
     pub failed: u32,
+    /// At the end: it may move on, as no stop was taken.
+    pub owed: bool,
 }
 
 impl AxisState {
@@ -76,6 +78,12 @@ impl AxisState {
         (self.stops, self.stop_at) = (if self.moving { 2 } else { 0 }, until);
     }
 
+    /// Nothing is said to the camera any more: the stop of what moves is left to the next one.
+    pub fn leave(&mut self) {
+        self.owed |= self.moving;
+        self.forget();
+    }
+
     /// Nothing more is said on this axis.
     pub fn forget(&mut self) {
         (self.wish, self.moving, self.deadline, self.stops) = (None, false, None, 0);
@@ -92,7 +100,7 @@ impl AxisState {
     pub fn moved(&mut self, now: u64, task: &Task, result: &Result<Done, Fault>, closing: bool) {
         match (task, result) {
             (Task::Drive(drive, _), Ok(_)) if drive.is_stop() => {
-                (self.moving, self.deadline, self.failed) = (false, None, 0);
+                (self.moving, self.deadline, self.failed, self.owed) = (false, None, 0, false);
                 self.stops = self.stops.saturating_sub(1);
                 // Nothing else is said any more: the second one can go at once.
                 self.stop_at = if closing { now } else { now.saturating_add(REPEAT) };
@@ -103,6 +111,7 @@ impl AxisState {
                 self.failed = self.failed.saturating_add(1);
                 if closing {
                     self.stops -= 1;
+                    self.owed |= self.moving;
                     self.moving = self.stops > 0;
                 } else if self.failed >= TRIES && !self.moving {
                     self.stops = 0;

@@ -3,7 +3,7 @@
 
 use super::exchange::{Done, Task};
 use super::state::millis;
-use super::{About, Axis, Capabilities, Fault, Reading, Status};
+use super::{About, Axis, Capabilities, Fault, Go, Reading, Status};
 
 /// After so long a movement without a speed has begun to show in the position.
 const BEGINS: u64 = 600;
@@ -52,10 +52,23 @@ impl Known {
             (_, Ok(Done::About(about))) => self.about = Some(about.clone()),
             (_, Ok(Done::Reading(reading))) => self.read(now, *reading),
             (Task::Go(_), Ok(_)) => self.went = Some(now),
+            (_, Err(Fault::Unsupported(_))) => self.lacks(task),
             // What was read while it moved says nothing of what it does from now on.
             (Task::Drive(drive, _), Ok(_)) if drive.is_stop() && drive.axis() == Axis::Move => {
                 (self.reading, self.changed, self.went) = (None, false, None);
             }
+            _ => {}
+        }
+    }
+
+    /// The camera cannot do that, whatever it said.
+    fn lacks(&mut self, task: &Task) {
+        let Some(about) = &mut self.about else { return };
+        let can = &mut about.capabilities;
+        match task {
+            Task::Drive(drive, _) if drive.axis() == Axis::Focus => can.focus = false,
+            Task::Drive(drive, _) if drive.axis() == Axis::Iris => can.iris = false,
+            Task::Go(Go::Box(_)) => can.box_zoom = false,
             _ => {}
         }
     }

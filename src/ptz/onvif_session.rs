@@ -101,9 +101,8 @@ impl Session {
 
     /// One exchange with the service at `path`; `body` is an element `prefix:Name`.
     pub async fn call<T: DeserializeOwned>(&mut self, path: &str, body: &str) -> Result<T, No> {
-        let name = name_of(body);
-        match self.once(path, name, body).await {
-            Err(no) if no.denied() => self.denied(no, path, name, body).await,
+        match self.once(self.login, !self.proven, path, body).await {
+            Err(no) if no.denied() => self.denied(no, path, body).await,
             Err(no) => {
                 if no.is("NoProfile") {
                     self.learnt = None;
@@ -117,26 +116,21 @@ impl Session {
     /// Where the login was not accepted. Of a password that was right perhaps the camera's clock
     /// was set, or it wants another login now; or this user may not do this, which is no reason
     /// to hold the password back: what it was granted before is granted still then.
-    async fn denied<T: DeserializeOwned>(&mut self, no: No, path: &str, name: &str, body: &str) -> Result<T, No> {
+    async fn denied<T: DeserializeOwned>(&mut self, no: No, path: &str, body: &str) -> Result<T, No> {
         let old = self.clock.is_none_or(|(_, at)| at.elapsed() > CLOCK);
-        let login = std::mem::replace(&mut self.login, Login::Unknown);
-        let right = std::mem::replace(&mut self.proven, false);
         let mut no = no;
-        if right && old {
+        if self.proven && old {
             self.clock = None;
-            match self.once(path, name, body).await {
+            match self.once(Login::Unknown, true, path, body).await {
                 Err(again) if again.denied() => no = again,
                 done => return done,
             }
         }
-        if right {
-            (self.login, self.proven) = (login, true);
-            if self.granted_still().await {
-                let words = Fault::from(no);
-                return Err(Fault::Denied(format!("the camera does not let this user do that; {words}")).into());
-            }
-            (self.login, self.proven) = (Login::Unknown, false);
+        if self.proven && self.granted_still().await {
+            let words = Fault::from(no);
+            return Err(Fault::Denied(format!("the camera does not let this user do that; {words}")).into());
         }
+        (self.login, self.proven) = (Login::Unknown, false);
         Err(refused(no))
     }
 
@@ -144,7 +138,7 @@ impl Session {
     /// is believed once.
     async fn granted_still(&mut self) -> bool {
         if let Some((path, body)) = self.learnt.as_ref().map(super::onvif_learn::Learnt::harmless) {
-            match self.once::<serde::de::IgnoredAny>(&path, name_of(body), body).await {
+            match self.once::<serde::de::IgnoredAny>(self.login, false, &path, body).await {
                 Ok(_) => return true,
                 Err(no) if no.denied() => return false,
                 Err(_) => {}
@@ -153,40 +147,40 @@ impl Session {
         !std::mem::replace(&mut self.doubted, true)
     }
 
-    async fn once<T: DeserializeOwned>(&mut self, path: &str, name: &str, body: &str) -> Result<T, No> {
-        let kind = media_type(body);
+    /// With this login; what comes of it is remembered where it was good. `untried`: as of
+    /// [`read`]. May be dropped at any await.
+    async fn once<T: DeserializeOwned>(
+        &mut self,
+        mut login: Login,
+        untried: bool,
+        path: &str,
+        body: &str,
+    ) -> Result<T, No> {
+        let (kind, name) = (media_type(body), name_of(body));
         if self.target.user.is_empty() {
             let answer = self.client.send(Method::POST, path, &kind, soap::envelope(body, None)).await?;
             return read(&answer, name, false);
         }
-        let known = self.login;
-        if known == Login::Unknown {
+        if login == Login::Unknown {
             let answer = self.client.say(Method::POST, path, &kind, soap::envelope(body, None)).await?;
             if let Ok(response) = read(&answer, name, false) {
                 return Ok(response);
             }
-            self.login = if answer.digest { Login::Http } else { Login::Token };
+            login = if answer.digest { Login::Http } else { Login::Token };
         }
-        let result = self.logged_in(path, name, body).await;
-        match &result {
-            Ok(_) => (self.proven, self.doubted) = (true, false),
-            Err(_) => self.login = known,
-        }
-        result
-    }
-
-    async fn logged_in<T: DeserializeOwned>(&mut self, path: &str, name: &str, body: &str) -> Result<T, No> {
-        let kind = media_type(body);
-        if self.login == Login::Http {
+        let done = if login == Login::Http {
             let answer = self.client.send(Method::POST, path, &kind, soap::envelope(body, None)).await?;
-            return read(&answer, name, false);
-        }
-        if self.clock.is_none() {
-            self.read_clock().await?;
-        }
-        let message = soap::envelope(body, Some((self.target.user.as_str(), &self.target.password, self.now())));
-        let answer = self.client.say(Method::POST, path, &kind, message).await?;
-        read(&answer, name, !self.proven)
+            read(&answer, name, false)?
+        } else {
+            if self.clock.is_none() {
+                self.read_clock().await?;
+            }
+            let message = soap::envelope(body, Some((self.target.user.as_str(), &self.target.password, self.now())));
+            let answer = self.client.say(Method::POST, path, &kind, message).await?;
+            read(&answer, name, untried)?
+        };
+        (self.login, self.proven, self.doubted) = (login, true, false);
+        Ok(done)
     }
 
     fn now(&self) -> SystemTime {

@@ -47,8 +47,6 @@ pub struct State {
     known: Known,
     closing: bool,
     ended: bool,
-    /// At the end: axes that may move on, as no stop was taken.
-    owed: [bool; 3],
 }
 
 impl State {
@@ -63,7 +61,6 @@ impl State {
             known: Known::default(),
             closing: false,
             ended: false,
-            owed: [false; 3],
         }
     }
 
@@ -80,7 +77,7 @@ impl State {
     /// Whether the camera may still move although all is said: whoever steers it next is to
     /// stop it first.
     pub fn owes_a_stop(&self) -> bool {
-        self.owed.contains(&true)
+        self.axes.iter().any(|axis| axis.owed)
     }
 
     /// When something is to be done without an event.
@@ -234,12 +231,11 @@ impl State {
         }
         self.turn_away(&Answer::Closing, out);
         let held = self.known.hold(now).is_some();
-        for (axis, owed) in self.axes.iter_mut().zip(&mut self.owed) {
+        for axis in &mut self.axes {
             // Where the password is refused a stop would be, too.
-            if axis.moving && !held {
-                axis.stop(now);
-            } else {
-                (*owed, axis.stops) = (axis.moving, 0);
+            match axis.moving && !held {
+                true => axis.stop(now),
+                false => axis.leave(),
             }
         }
     }
@@ -256,11 +252,6 @@ impl State {
         }
         self.known.heard(now, &task, &result);
         if let Some(axis) = axis {
-            let stops = matches!(&task, Task::Drive(drive, _) if drive.is_stop());
-            if self.closing && (stops || matches!(result, Err(Fault::Refused { .. }))) {
-                let moves = self.axes[axis].moving && !matches!(result, Err(Fault::Unsupported(_)));
-                self.owed[axis] = moves && result.is_err();
-            }
             self.axes[axis].moved(now, &task, &result, self.closing);
         }
         if result.is_ok() {
@@ -273,7 +264,7 @@ impl State {
             if matches!(fault, Fault::Refused { .. }) {
                 match self.known.held_until().filter(|_| !self.closing) {
                     Some(until) => self.axes.iter_mut().for_each(|axis| axis.hold(until)),
-                    None => self.axes.iter_mut().for_each(AxisState::forget),
+                    None => self.axes.iter_mut().for_each(AxisState::leave),
                 }
             }
         }

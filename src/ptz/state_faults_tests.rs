@@ -222,3 +222,29 @@ fn a_stop_that_was_not_taken_is_owed_at_the_end() {
     assert_eq!(s.step(0, Event::Close), [Command::End]);
     assert!(!s.owes_a_stop());
 }
+
+#[test]
+fn what_the_camera_turns_out_to_lack_is_not_offered_again() {
+    use super::super::super::{Capabilities, Frame};
+    let frame = Frame { x: 0.0, y: 0.0, width: 0.5, height: 0.5, out: false };
+    let asks = [
+        Ask::Drive(Drive::Focus(0.5), None),
+        Ask::Drive(Drive::Iris(0.5), None),
+        Ask::Go(Go::Box(frame)),
+        Ask::Go(Go::Home),
+    ];
+    let all = Capabilities { focus: true, iris: true, box_zoom: true, home: true, ..Capabilities::default() };
+    let mut s = state();
+    s.step(0, Event::Ask(1, Ask::Status));
+    s.step(1, Event::Done(Ok(Done::About(About { capabilities: all, ..About::default() }))));
+    s.step(2, Event::Done(Ok(Done::Reading(Reading::default()))));
+    let mut can = Vec::new();
+    for (now, ask) in (10..).step_by(10).zip(asks) {
+        assert!(matches!(s.step(now, Event::Ask(now, ask))[..], [Command::Run(_)]));
+        s.step(now + 1, Event::Done(Err(Fault::Unsupported("it has none".into()))));
+        let c = s.about().unwrap().capabilities;
+        can.push([c.focus, c.iris, c.box_zoom, c.home]);
+    }
+    let lost = |n: usize| [n < 1, n < 2, n < 3, true];
+    assert_eq!(can, [lost(1), lost(2), lost(3), lost(3)]);
+}

@@ -150,16 +150,22 @@ async fn an_onvif_camera_judges_a_password_once_however_it_asks_for_it() {
     desk.no_secrets();
 }
 
+/// What a camera says to a user who may not do that, and to one whom it does not know.
+fn denied() -> Fault {
+    Fault::Instead(400, SOAP, fault(&["Sender", "NotAuthorized"], "Sender not Authorized"))
+}
+
 #[tokio::test]
 async fn what_a_user_may_not_do_is_not_taken_for_a_wrong_password() {
     let camera = Onvif::start();
     let desk = Desk::open(&paths(&[camera.entry("gate"), camera.entry("yard")]));
     desk.ok("POST", "/ptz/gate/stop", "").await;
-    let denied = || Fault::Instead(400, SOAP, fault(&["Sender", "NotAuthorized"], "Sender not Authorized"));
     camera.server().misbehave(denied()).on("SetPreset");
     for _ in 0..3 {
-        let answer = desk.ask("PUT", "/ptz/gate/preset/P001", &[], r#"{"name":"x"}"#).await;
-        assert!(answer.status == 502 && answer.error().contains("does not let this user"), "{answer:?}");
+        for _ in 0..2 {
+            let answer = desk.ask("PUT", "/ptz/gate/preset/P001", &[], r#"{"name":"x"}"#).await;
+            assert!(answer.status == 502 && answer.error().contains("does not let this user"), "{answer:?}");
+        }
         // It is steered on, and so are the others that have this user.
         desk.ok("POST", "/ptz/gate/stop", "").await;
         desk.ok("POST", "/ptz/yard/stop", "").await;
@@ -167,11 +173,8 @@ async fn what_a_user_may_not_do_is_not_taken_for_a_wrong_password() {
     // Where everything is denied it is the password, and left alone.
     camera.server().behave();
     camera.server().misbehave(denied()).on("Envelope");
-    let mut said: Vec<String> = Vec::new();
-    while !said.last().is_some_and(|error| error.contains("refused the user name or the password")) {
-        assert!(said.len() < 3, "{said:?}");
-        said.push(desk.get("/ptz/gate/presets").await.error().to_owned());
-    }
+    let answer = desk.get("/ptz/gate/presets").await;
+    assert!(answer.error().contains("refused the user name or the password"), "{answer:?}");
     // What is under way has its end, and then there is nothing more.
     let mut mark = 0;
     for _ in 0..2 {
@@ -190,7 +193,6 @@ async fn a_user_who_may_look_and_not_steer_locks_nobody_out() {
     let camera = Onvif::start();
     let desk = Desk::open(&paths(&[camera.entry("gate"), camera.entry("yard")]));
     desk.ok("GET", "/ptz/gate/status", "").await;
-    let denied = || Fault::Instead(400, SOAP, fault(&["Sender", "NotAuthorized"], "Sender not Authorized"));
     for what in ["ContinuousMove", "Stop"] {
         camera.server().misbehave(denied()).on(what);
     }

@@ -55,3 +55,7 @@ impl<B: AsRef<[u8]>> Window<B> {
         most
     }
 }
+
+#[cfg(test)]
+#[path = "bit_rates_tests.rs"]
+mod tests;
