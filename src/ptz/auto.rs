@@ -78,6 +78,10 @@ impl Driver for Auto {
         Box::pin(async move { self.driver().await?.about().await })
     }
 
+    fn ready(&mut self) -> Boxed<'_, Outcome<()>> {
+        Box::pin(async move { self.driver().await?.ready().await })
+    }
+
     fn drive(&mut self, drive: Drive, lasts: Duration) -> Boxed<'_, Outcome<()>> {
         Box::pin(async move { self.driver().await?.drive(drive, lasts).await })
     }

@@ -21,6 +21,10 @@ pub enum Fault {
         /// How long it will refuse the right one as well.
         locked: Option<Duration>,
     },
+    /// A login that was good before is denied: it may be the nonce, the camera's clock, this
+    /// user's rights or the password. Carried out once more it is known; see
+    /// [`super::account`]. Nobody else ever sees this one.
+    Doubted(String),
     /// Nothing came back in time, or nothing is there. The command may have arrived.
     Silent(String),
     /// The camera says no, in its own words.
@@ -40,6 +44,7 @@ impl Fault {
     pub fn reason(&self) -> &str {
         match self {
             Fault::Refused { reason, .. }
+            | Fault::Doubted(reason)
             | Fault::Silent(reason)
             | Fault::Rejected(reason)
             | Fault::Denied(reason)
@@ -47,6 +52,11 @@ impl Fault {
             | Fault::Unsupported(reason)
             | Fault::OutOfRange(reason) => reason,
         }
+    }
+
+    /// Whether it is about the camera and not about the call: another call fares no better.
+    pub fn is_general(&self) -> bool {
+        matches!(self, Fault::Refused { .. } | Fault::Doubted(_) | Fault::Silent(_))
     }
 
     /// For how long the camera is left in peace after that; none but for a refusal.
@@ -60,6 +70,7 @@ impl Fault {
     /// The same without the password: a camera may repeat what it was sent.
     pub fn without(mut self, password: &Secret) -> Fault {
         let (Fault::Refused { reason, .. }
+        | Fault::Doubted(reason)
         | Fault::Silent(reason)
         | Fault::Rejected(reason)
         | Fault::Denied(reason)
@@ -80,7 +91,7 @@ impl fmt::Display for Fault {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Error {
         let kind = match &fault {
-            Fault::Refused { .. } | Fault::Rejected(_) | Fault::Denied(_) => Kind::BadGateway,
+            Fault::Refused { .. } | Fault::Doubted(_) | Fault::Rejected(_) | Fault::Denied(_) => Kind::BadGateway,
             Fault::Silent(_) => Kind::GatewayTimeout,
             Fault::NotFound(_) => Kind::NotFound,
             Fault::Unsupported(_) => Kind::Conflict,

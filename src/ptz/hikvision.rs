@@ -59,7 +59,7 @@ impl Hikvision {
         let info_path = format!("{}/ISAPI/System/deviceInfo", self.target.path);
         let info = match self.get::<DeviceInfo>(&info_path, "DeviceInfo").await {
             Ok(info) => Some(info),
-            Err(No::Fault(fault @ (Fault::Refused { .. } | Fault::Silent(_)))) => return Err(fault),
+            Err(No::Fault(fault)) if fault.is_general() => return Err(fault),
             // Without rights on the device it can still be steered.
             Err(_) => None,
         };

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::Method;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::client::{Answer, Client};
 use super::onvif_learn::Learnt;
@@ -30,7 +30,10 @@ pub enum No {
 impl No {
     /// Whether the login was not accepted.
     fn denied(&self) -> bool {
-        matches!(self, No::Soap(fault) if fault.denies())
+        match self {
+            No::Soap(fault) => fault.denies(),
+            No::Fault(fault) => matches!(fault, Fault::Doubted(_)),
+        }
     }
 
     /// Whether the camera names this code.
@@ -66,6 +69,24 @@ enum Login {
     Http,
 }
 
+/// Of a password that was right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    None,
+    /// It was denied, and nobody knows why.
+    Denied,
+    /// It was, and was granted something else after that.
+    Granted(Instant),
+}
+
+/// How long what was granted says what a denial means: one exchange with all it takes.
+const GRANTED: Duration = Duration::from_secs(10);
+
+/// Calls that everybody may make, and that therefore prove nothing (ONVIF Core, access
+/// classes: PRE_AUTH).
+const PRE_AUTH: [&str; 5] =
+    ["GetServices", "GetCapabilities", "GetServiceCapabilities", "GetSystemDateAndTime", "GetHostname"];
+
 /// The conversation.
 pub struct Session {
     client: Client,
@@ -76,8 +97,10 @@ pub struct Session {
     login: Login,
     /// The password was right once.
     proven: bool,
-    /// And was denied since.
-    doubted: bool,
+    /// What a denial means.
+    doubt: Doubt,
+    /// Path and body of a call that takes a login, was granted, and changes nothing.
+    harmless: Option<(String, String)>,
     pub(super) learnt: Option<Learnt>,
 }
 
@@ -90,7 +113,8 @@ impl Session {
             clock: None,
             login: Login::Unknown,
             proven: false,
-            doubted: false,
+            doubt: Doubt::None,
+            harmless: None,
             learnt: None,
         })
     }
@@ -100,9 +124,16 @@ impl Session {
     }
 
     /// One exchange with the service at `path`; `body` is an element `prefix:Name`.
+    ///
+    /// A password that was right and is denied is [`Fault::Doubted`] first: perhaps the camera's
+    /// clock was set, or it wants another login now; or this user may not do this, which is no
+    /// reason to hold the password back. The next call finds that out, by itself.
     pub async fn call<T: DeserializeOwned>(&mut self, path: &str, body: &str) -> Result<T, No> {
+        if self.doubt == Doubt::Denied {
+            self.settle().await?;
+        }
         match self.once(self.login, !self.proven, path, body).await {
-            Err(no) if no.denied() => self.denied(no, path, body).await,
+            Err(no) if no.denied() => Err(self.denied(no)),
             Err(no) => {
                 if no.is("NoProfile") {
                     self.learnt = None;
@@ -113,38 +144,62 @@ impl Session {
         }
     }
 
-    /// Where the login was not accepted. Of a password that was right perhaps the camera's clock
-    /// was set, or it wants another login now; or this user may not do this, which is no reason
-    /// to hold the password back: what it was granted before is granted still then.
-    async fn denied<T: DeserializeOwned>(&mut self, no: No, path: &str, body: &str) -> Result<T, No> {
-        let old = self.clock.is_none_or(|(_, at)| at.elapsed() > CLOCK);
-        let mut no = no;
-        if self.proven && old {
-            self.clock = None;
-            match self.once(Login::Unknown, true, path, body).await {
-                Err(again) if again.denied() => no = again,
-                done => return done,
+    /// What it means that the login was not accepted for a call.
+    fn denied(&mut self, no: No) -> No {
+        let words = Fault::from(no);
+        if !self.proven {
+            return self.refused(words).into();
+        }
+        match std::mem::replace(&mut self.doubt, Doubt::Denied) {
+            Doubt::Granted(at) if at.elapsed() < GRANTED => {
+                self.doubt = Doubt::None;
+                self.client.vouch();
+                Fault::Denied(format!("the camera does not let this user do that; {words}")).into()
             }
+            _ => Fault::Doubted(words.reason().to_owned()).into(),
         }
-        if self.proven && self.granted_still().await {
-            let words = Fault::from(no);
-            return Err(Fault::Denied(format!("the camera does not let this user do that; {words}")).into());
-        }
-        (self.login, self.proven) = (Login::Unknown, false);
-        Err(refused(no))
     }
 
-    /// Whether the camera takes the password for something else. Where that cannot be told it
-    /// is believed once.
-    async fn granted_still(&mut self) -> bool {
-        if let Some((path, body)) = self.learnt.as_ref().map(super::onvif_learn::Learnt::harmless) {
-            match self.once::<serde::de::IgnoredAny>(self.login, false, &path, body).await {
-                Ok(_) => return true,
-                Err(no) if no.denied() => return false,
-                Err(_) => {}
+    fn refused(&mut self, words: Fault) -> Fault {
+        (self.login, self.proven, self.doubt) = (Login::Unknown, false, Doubt::None);
+        match words {
+            Fault::Refused { .. } => words,
+            _ => {
+                let reason = format!("the camera refused the user name or the password: {words}");
+                Fault::Refused { reason, locked: None }
             }
         }
-        !std::mem::replace(&mut self.doubted, true)
+    }
+
+    /// Finds out whether a password that was denied is right: by one attempt at something that
+    /// was granted before, with the camera's clock read anew and with the login that it wants
+    /// now.
+    async fn settle(&mut self) -> Result<(), No> {
+        if self.clock.is_none_or(|(_, at)| at.elapsed() > CLOCK) {
+            self.clock = None;
+        }
+        let Some((path, body)) = self.harmless.clone() else {
+            // The call itself tells, then.
+            (self.login, self.proven, self.doubt) = (Login::Unknown, false, Doubt::None);
+            return Ok(());
+        };
+        let message = soap::envelope(&body, None);
+        let answer = self.client.say(Method::POST, &path, &media_type(&body), message).await?;
+        let login = match read::<IgnoredAny>(&answer, name_of(&body), false) {
+            // It lets everybody see that now: no reason for another login.
+            Ok(_) => self.login,
+            Err(_) if answer.digest => Login::Http,
+            Err(_) => Login::Token,
+        };
+        match self.once::<IgnoredAny>(login, true, &path, &body).await {
+            Ok(_) => {
+                self.doubt = Doubt::Granted(Instant::now());
+                Ok(())
+            }
+            Err(no @ No::Fault(Fault::Refused { .. })) => Err(self.refused(no.into()).into()),
+            Err(no) if no.denied() => Err(self.refused(no.into()).into()),
+            Err(no) => Err(no),
+        }
     }
 
     /// With this login; what comes of it is remembered where it was good. `untried`: as of
@@ -179,7 +234,10 @@ impl Session {
             let answer = self.client.say(Method::POST, path, &kind, message).await?;
             read(&answer, name, untried)?
         };
-        (self.login, self.proven, self.doubted) = (login, true, false);
+        (self.login, self.proven) = (login, true);
+        if self.harmless.is_none() && name.starts_with("Get") && !PRE_AUTH.contains(&name) {
+            self.harmless = Some((path.to_owned(), body.to_owned()));
+        }
         Ok(done)
     }
 
@@ -262,16 +320,6 @@ fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
     match to.duration_since(from) {
         Ok(ahead) => whole(ahead),
         Err(behind) => -whole(behind.duration()),
-    }
-}
-
-fn refused(no: No) -> No {
-    match no {
-        No::Soap(fault) if fault.denies() => {
-            let reason = format!("the camera refused the user name or the password: {}", fault.words());
-            No::Fault(Fault::Refused { reason, locked: None })
-        }
-        no => no,
     }
 }
 

@@ -312,26 +312,50 @@ async fn ended(exchange: &mut Option<Boxed<'static, Lent>>) -> Lent {
     }
 }
 
-/// An exchange, in its turn where the password is unproven. Faults have no password in them.
+/// An exchange, in its turn where the password is unproven; a second time, where a password that
+/// was good is denied. Faults have no password in them.
 async fn attempt(account: &Account, driver: &mut dyn Driver, task: Task, password: &Secret) -> Outcome<Done> {
     let asked = Instant::now();
-    let turn = account.enter().await?;
-    if let Task::Drive(drive, lasts) = &task
-        && !drive.is_stop()
-        && asked.elapsed() >= Duration::from_millis(*lasts)
-    {
+    let stops = matches!(&task, Task::Drive(drive, _) if drive.is_stop());
+    let in_time = || match &task {
         // Whoever asked has let go long since.
-        return Err(Fault::Silent("another login to the same camera took as long as this move was to last".into()));
+        Task::Drive(_, lasts) if !stops && asked.elapsed() >= Duration::from_millis(*lasts) => {
+            Err(Fault::Silent("the camera was not ready for as long as this move was to last".into()))
+        }
+        _ => Ok(()),
+    };
+    let mut again = false;
+    loop {
+        let turn = account.enter(stops).await?;
+        in_time()?;
+        let exchange = async {
+            if matches!(task, Task::Drive(..)) {
+                driver.ready().await?;
+                if let Err(late) = in_time() {
+                    return Ok(Err(late));
+                }
+            }
+            carry_out(driver, &task).await.map(Ok)
+        };
+        let result = tokio::time::timeout(EXCHANGE, exchange).await;
+        let result = result.unwrap_or_else(|_| Err(Fault::Silent("the camera takes too long".into())));
+        let result = match result.map_err(|fault| fault.without(password)) {
+            // Says nothing of the camera.
+            Ok(Err(late)) => return Err(late),
+            Ok(Ok(done)) => Ok(done),
+            Err(Fault::Doubted(reason)) if again => Err(Fault::Refused { reason, locked: None }),
+            Err(fault) => Err(fault),
+        };
+        turn.ended(&result);
+        if !matches!(result, Err(Fault::Doubted(_))) {
+            return result;
+        }
+        again = true;
     }
-    let result = tokio::time::timeout(EXCHANGE, carry_out(driver, task)).await;
-    let result = result.unwrap_or_else(|_| Err(Fault::Silent("the camera takes too long".into())));
-    let result = result.map_err(|fault| fault.without(password));
-    turn.ended(&result);
-    result
 }
 
-async fn carry_out(driver: &mut dyn Driver, task: Task) -> Outcome<Done> {
-    Ok(match &task {
+async fn carry_out(driver: &mut dyn Driver, task: &Task) -> Outcome<Done> {
+    Ok(match task {
         Task::About => Done::About(driver.about().await?),
         Task::Drive(drive, lasts) => {
             driver.drive(*drive, Duration::from_millis(*lasts)).await?;
