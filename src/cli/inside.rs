@@ -111,8 +111,8 @@ impl Gateway for Inside {
                     self.muxers.start(request.path, settings, subscription)
                 }
             };
-            let Hls { name, query, suffix, reader, .. } = request;
-            muxer.answer(muxer::Asked { name, query, suffix, reader }).await
+            let Hls { name, reload, suffix, reader, .. } = request;
+            muxer.answer(muxer::Asked { name, reload, suffix, reader }).await
         })
     }
 

@@ -74,8 +74,8 @@ pub struct Hls<'a> {
     pub path: &'a str,
     /// What is asked for below it; none for `index.m3u8`.
     pub name: Option<&'a str>,
-    /// The query as it came.
-    pub query: &'a str,
+    /// What of it is wanted, and whether that is waited for.
+    pub reload: Reload,
     /// What goes behind every URI, percent-encoded.
     pub suffix: &'a str,
     /// Tells readers apart.
@@ -83,6 +83,8 @@ pub struct Hls<'a> {
 }
 
 pub use crate::hls::muxer::Answer as HlsAnswer;
+pub use crate::hls::playlist::Reload;
+
 /// A request for a picture.
 #[derive(Clone, Copy)]
 pub struct Look<'a> {
