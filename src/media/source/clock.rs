@@ -39,6 +39,9 @@ const STEP: i64 = 10_000_000;
 pub struct Clock {
     rate: u32,
     last: Option<Last>,
+    /// Added to all times, ns: how much of it, and how much it is to be.
+    leaned: i64,
+    lean: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +57,7 @@ struct Last {
 impl Clock {
     /// A clock for timestamps of `rate` Hz.
     pub fn new(rate: u32) -> Self {
-        Clock { rate: rate.max(1), last: None }
+        Clock { rate: rate.max(1), last: None, leaned: 0, lean: 0 }
     }
 
     /// The time, in ns, of the content with the timestamp `rtp`, where the guess is
@@ -73,22 +76,28 @@ impl Clock {
         let jumped = error.abs() > if reordered { JUMP_BACK } else { JUMP };
         if ahead <= 0 && !jumped {
             // Another packet of the frame, or a B-frame, which is shown earlier.
-            return (elapsed + last.offset).max(0) as u64;
+            return (elapsed + last.offset + self.leaned).max(0) as u64;
         }
         if jumped && ahead == 0 {
             return last.time.max(0) as u64;
         }
         let offset = if jumped {
-            guess.max(last.time + STEP) - elapsed
+            guess.max(last.time + STEP - self.leaned) - elapsed
         } else {
             let calm = error.clamp(-CALM, CALM);
             let part = |error: i64| (i128::from(error) * i128::from(since) / i128::from(FOLLOW)) as i64;
             let step = part(calm).clamp(-since / CALMLY, since / CALMLY) + part(error - calm);
+            self.leaned += (self.lean - self.leaned).clamp(-since / MOST, since / MOST);
             last.offset + step.clamp(-since / MOST, since / MOST)
         };
-        let time = elapsed + offset;
+        let time = elapsed + offset + self.leaned;
         self.last = Some(Last { rtp, unwrapped, offset, time: time.max(last.time) });
         time.max(0) as u64
+    }
+
+    /// From now on all times are `by` ns later; by a fiftieth of the time that passes.
+    pub fn lean(&mut self, by: i64) {
+        self.lean += by;
     }
 
     /// Where the content with the timestamp `rtp` lies by what is known now, ns; none
@@ -96,7 +105,7 @@ impl Clock {
     pub fn at(&self, rtp: u32) -> Option<i64> {
         let last = self.last?;
         let unwrapped = last.unwrapped + i64::from(rtp.wrapping_sub(last.rtp) as i32);
-        Some(self.ns(unwrapped) + last.offset)
+        Some(self.ns(unwrapped) + last.offset + self.lean)
     }
 
     fn ns(&self, ticks: i64) -> i64 {
@@ -235,11 +244,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn time_grows_with_every_frame(frames in proptest::collection::vec((1u32..900_000, 0u64..20_000), 1..60)) {
+        fn time_grows_with_every_frame(
+            frames in proptest::collection::vec((1u32..900_000, 0u64..20_000, -500i64..500), 1..60)
+        ) {
             let mut clock = Clock::new(90_000);
             let mut rtp = 0u32;
             let mut last = clock.time(rtp, 0);
-            for (step, guess_ms) in frames {
+            for (step, guess_ms, lean) in frames {
+                clock.lean(lean * MS);
                 rtp = rtp.wrapping_add(step);
                 let time = clock.time(rtp, guess_ms * 1_000_000);
                 prop_assert!(time > last);

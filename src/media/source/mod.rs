@@ -12,6 +12,7 @@ mod launch;
 mod reports;
 mod rtsp;
 mod sink;
+mod together;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,0 +1,100 @@
+//! How sound and picture of a camera belong together, by its own sender reports.
+//!
+//! [`super::clock`] knows of a track only when its packets arrive, and a packet of sound
+//! arrives when it is full and encoded, a picture at once: tens of milliseconds late against
+//! it. A sender report names a moment of each track on the same clock of the camera
+//! (RFC 3550 §6.4.1), so that both together tell how much.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::clock::Shared;
+use crate::media::codec::Kind;
+
+/// Less nobody hears, and reports differ by as much, ns.
+const LITTLE: i64 = 2_000_000;
+/// More is no delay but a camera whose reports are of two clocks, ns.
+const MUCH: i64 = 1_000_000_000;
+
+/// The two tracks of one source.
+#[derive(Debug, Default)]
+pub struct Together {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Of video and of sound: what is to be added to our clock for the camera's, ns.
+    offsets: [Option<i64>; 2],
+    sound: Option<Shared>,
+}
+
+impl Together {
+    /// The clock of the sound, which follows the picture's.
+    pub fn sound(&self, clock: Shared) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).sound = Some(clock);
+    }
+
+    /// A report about a track has come; none: the camera has no clock.
+    pub fn told(&self, kind: Kind, offset: Option<i64>) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = &mut *inner;
+        inner.offsets[usize::from(kind == Kind::Audio)] = offset;
+        let ([Some(video), Some(sound)], Some(clock)) = (inner.offsets, &inner.sound) else { return };
+        let late = sound - video;
+        if (LITTLE..MUCH).contains(&late.abs()) {
+            clock.lock().unwrap_or_else(PoisonError::into_inner).lean(late);
+            // As its next report will say.
+            inner.offsets[1] = Some(video);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::clock::Clock;
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    #[test]
+    fn sound_that_arrives_late_is_moved_to_where_the_camera_says() {
+        let clock: Shared = Arc::new(Mutex::new(Clock::new(48_000)));
+        let together = Together::default();
+        together.sound(clock.clone());
+        // Captured at n × 20 ms by the camera's clock, 32 ms late here.
+        let late = |n: i64| n * 20 * MS + 32 * MS;
+        let mut off = 0;
+        let mut last = None;
+        for n in 0..500i64 {
+            let time = clock.lock().unwrap().time((n * 960) as u32, (1_000 * MS + late(n)) as u64) as i64 - 1_000 * MS;
+            assert!(last.is_none_or(|last| time > last));
+            last = Some(time);
+            off = time - n * 20 * MS;
+            if n % 100 == 50 {
+                let at = clock.lock().unwrap().at((n * 960) as u32).unwrap() - 1_000 * MS;
+                // Whichever comes first.
+                together.told(Kind::Video, Some(7));
+                together.told(Kind::Audio, Some(7 + n * 20 * MS - at));
+                together.told(Kind::Video, Some(7));
+            }
+        }
+        assert!(off.abs() < 2 * MS, "{off}");
+    }
+
+    #[test]
+    fn what_cannot_be_is_not_believed() {
+        let clock: Shared = Arc::new(Mutex::new(Clock::new(48_000)));
+        let together = Together::default();
+        together.sound(clock.clone());
+        clock.lock().unwrap().time(0, 0);
+        for (video, sound) in [(Some(0), None), (None, Some(50 * MS)), (Some(0), Some(2_000 * MS)), (Some(0), Some(MS))]
+        {
+            together.told(Kind::Audio, None);
+            together.told(Kind::Video, video);
+            together.told(Kind::Audio, sound);
+            assert_eq!(clock.lock().unwrap().at(0), Some(0));
+        }
+    }
+}
