@@ -42,8 +42,8 @@ pub struct Client {
     proven: bool,
     /// The password was good once.
     ever: bool,
-    /// And denied since.
-    denied: bool,
+    /// See [`Client::alone`].
+    alone: bool,
     turned_down: Option<TurnedDown>,
 }
 
@@ -75,7 +75,7 @@ impl Client {
             digest: None,
             proven: false,
             ever: false,
-            denied: false,
+            alone: false,
             turned_down,
         })
     }
@@ -112,7 +112,6 @@ impl Client {
             if status != StatusCode::UNAUTHORIZED {
                 self.proven |= answered;
                 self.ever |= answered;
-                self.denied &= !answered;
                 return match status.is_redirection() {
                     true => Err(self.redirected(&headers)),
                     false => Ok(Answer { status: status.as_u16(), text, digest: false }),
@@ -129,8 +128,11 @@ impl Client {
                 }
                 Challenge::Digest(digest) => {
                     let judged = answered && !digest.stale();
+                    // A nonce that was good may be worn out, also where the camera does not say
+                    // so; who is alone may find that out.
+                    let worn = self.alone && self.proven;
                     (self.digest, self.proven) = (Some(digest), false);
-                    if judged {
+                    if judged && !worn {
                         return Err(self.turned_away());
                     }
                 }
@@ -153,21 +155,30 @@ impl Client {
         Err(if self.ever { Fault::Rejected(reason) } else { Fault::Refused { reason, locked: None } })
     }
 
-    /// The password was judged and not found good. Of one that was, it may be the nonce, also
-    /// where the camera does not say so (a restart): that is not tried here, since all channels
-    /// of a recorder would try it at once.
+    /// The password was judged and not found good. Of one that was, it may be the nonce (a
+    /// restart): that is not tried here, since all channels of a recorder would try it at once.
     fn turned_away(&mut self) -> Fault {
         let reason = "the camera refused the user name or the password (401)".to_owned();
-        if self.ever && !std::mem::replace(&mut self.denied, true) {
+        self.digest = None;
+        if self.ever && !self.alone {
             return Fault::Doubted(reason);
         }
-        (self.digest, self.ever, self.denied) = (None, false, false);
+        self.ever = false;
         Fault::Refused { reason, locked: None }
     }
 
-    /// The password is good all the same: what was denied is that one call.
-    pub fn vouch(&mut self) {
-        self.denied = false;
+    /// While `alone` nobody else uses this login: a nonce is asked for anew, and what is refused
+    /// then is refused.
+    pub fn alone(&mut self, alone: bool) {
+        self.alone = alone;
+        if alone {
+            (self.digest, self.proven) = (None, false);
+        }
+    }
+
+    /// Whether the password was good, or there is none.
+    pub fn proven(&self) -> bool {
+        self.ever || self.user.is_empty()
     }
 
     /// One exchange without credentials, whatever comes: finding out what a camera is must

@@ -22,9 +22,11 @@ pub enum Fault {
         locked: Option<Duration>,
     },
     /// A login that was good before is denied: it may be the nonce, the camera's clock, this
-    /// user's rights or the password. Carried out once more it is known; see
-    /// [`super::account`]. Nobody else ever sees this one.
+    /// user's rights or the password. Carried out once more, alone, it is known: see
+    /// [`super::account`]. No client of a steerer ever sees it.
     Doubted(String),
+    /// Nothing was sent, or it only asked, and a stop goes first. Not seen by clients, either.
+    PutOff,
     /// Nothing came back in time, or nothing is there. The command may have arrived.
     Silent(String),
     /// The camera says no, in its own words.
@@ -51,12 +53,13 @@ impl Fault {
             | Fault::NotFound(reason)
             | Fault::Unsupported(reason)
             | Fault::OutOfRange(reason) => reason,
+            Fault::PutOff => "put off: a stop goes first",
         }
     }
 
     /// Whether it is about the camera and not about the call: another call fares no better.
     pub fn is_general(&self) -> bool {
-        matches!(self, Fault::Refused { .. } | Fault::Doubted(_) | Fault::Silent(_))
+        matches!(self, Fault::Refused { .. } | Fault::Doubted(_) | Fault::Silent(_) | Fault::PutOff)
     }
 
     /// For how long the camera is left in peace after that; none but for a refusal.
@@ -76,7 +79,10 @@ impl Fault {
         | Fault::Denied(reason)
         | Fault::NotFound(reason)
         | Fault::Unsupported(reason)
-        | Fault::OutOfRange(reason)) = &mut self;
+        | Fault::OutOfRange(reason)) = &mut self
+        else {
+            return self;
+        };
         *reason = password.hide(reason);
         self
     }
@@ -92,7 +98,7 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Error {
         let kind = match &fault {
             Fault::Refused { .. } | Fault::Doubted(_) | Fault::Rejected(_) | Fault::Denied(_) => Kind::BadGateway,
-            Fault::Silent(_) => Kind::GatewayTimeout,
+            Fault::Silent(_) | Fault::PutOff => Kind::GatewayTimeout,
             Fault::NotFound(_) => Kind::NotFound,
             Fault::Unsupported(_) => Kind::Conflict,
             Fault::OutOfRange(_) => Kind::BadRequest,

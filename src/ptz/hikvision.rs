@@ -246,6 +246,14 @@ impl Driver for Hikvision {
         Box::pin(self.find_out())
     }
 
+    fn alone(&mut self, alone: bool) {
+        self.client.alone(alone);
+    }
+
+    fn proven(&self) -> bool {
+        self.client.proven()
+    }
+
     fn drive(&mut self, drive: Drive, _lasts: Duration) -> Boxed<'_, Outcome<()>> {
         Box::pin(async move { Ok(self.drive_now(drive).await?) })
     }

@@ -293,8 +293,17 @@ impl Driver for Onvif {
         Box::pin(async move { Ok(self.find_out().await?) })
     }
 
+    fn alone(&mut self, alone: bool) {
+        self.session.alone(alone);
+    }
+
+    fn proven(&self) -> bool {
+        self.session.proven()
+    }
+
     fn ready(&mut self) -> Boxed<'_, Outcome<()>> {
         Box::pin(async move {
+            self.session.settle().await?;
             self.session.learn().await?;
             Ok(())
         })

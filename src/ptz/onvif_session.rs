@@ -32,7 +32,7 @@ impl No {
     fn denied(&self) -> bool {
         match self {
             No::Soap(fault) => fault.denies(),
-            No::Fault(fault) => matches!(fault, Fault::Doubted(_)),
+            No::Fault(fault) => matches!(fault, Fault::Doubted(_) | Fault::Refused { locked: None, .. }),
         }
     }
 
@@ -76,16 +76,8 @@ enum Doubt {
     /// It was denied, and nobody knows why.
     Denied,
     /// It was, and was granted something else after that.
-    Granted(Instant),
+    Granted,
 }
-
-/// How long what was granted says what a denial means: one exchange with all it takes.
-const GRANTED: Duration = Duration::from_secs(10);
-
-/// Calls that everybody may make, and that therefore prove nothing (ONVIF Core, access
-/// classes: PRE_AUTH).
-const PRE_AUTH: [&str; 5] =
-    ["GetServices", "GetCapabilities", "GetServiceCapabilities", "GetSystemDateAndTime", "GetHostname"];
 
 /// The conversation.
 pub struct Session {
@@ -127,13 +119,11 @@ impl Session {
     ///
     /// A password that was right and is denied is [`Fault::Doubted`] first: perhaps the camera's
     /// clock was set, or it wants another login now; or this user may not do this, which is no
-    /// reason to hold the password back. The next call finds that out, by itself.
+    /// reason to hold the password back. Alone that is found out.
     pub async fn call<T: DeserializeOwned>(&mut self, path: &str, body: &str) -> Result<T, No> {
-        if self.doubt == Doubt::Denied {
-            self.settle().await?;
-        }
+        self.settle().await?;
         match self.once(self.login, !self.proven, path, body).await {
-            Err(no) if no.denied() => Err(self.denied(no)),
+            Err(no) if no.denied() => Err(self.denied(no).into()),
             Err(no) => {
                 if no.is("NoProfile") {
                     self.learnt = None;
@@ -144,19 +134,24 @@ impl Session {
         }
     }
 
+    /// See [`super::Driver::alone`].
+    pub fn alone(&mut self, alone: bool) {
+        self.client.alone(alone);
+        self.doubt = if alone && self.proven { Doubt::Denied } else { Doubt::None };
+    }
+
+    /// See [`super::Driver::proven`].
+    pub fn proven(&self) -> bool {
+        self.proven || self.target.user.is_empty()
+    }
+
     /// What it means that the login was not accepted for a call.
-    fn denied(&mut self, no: No) -> No {
+    fn denied(&mut self, no: No) -> Fault {
         let words = Fault::from(no);
-        if !self.proven {
-            return self.refused(words).into();
-        }
-        match std::mem::replace(&mut self.doubt, Doubt::Denied) {
-            Doubt::Granted(at) if at.elapsed() < GRANTED => {
-                self.doubt = Doubt::None;
-                self.client.vouch();
-                Fault::Denied(format!("the camera does not let this user do that; {words}")).into()
-            }
-            _ => Fault::Doubted(words.reason().to_owned()).into(),
+        match self.doubt {
+            Doubt::Granted => Fault::Denied(format!("the camera does not let this user do that; {words}")),
+            _ if self.proven => Fault::Doubted(words.reason().to_owned()),
+            _ => self.refused(words),
         }
     }
 
@@ -171,35 +166,36 @@ impl Session {
         }
     }
 
-    /// Finds out whether a password that was denied is right: by one attempt at something that
-    /// was granted before, with the camera's clock read anew and with the login that it wants
-    /// now.
-    async fn settle(&mut self) -> Result<(), No> {
+    /// Finds out whether a password that was denied is right, if it was: by one attempt at
+    /// something that was granted before, with the camera's clock read anew and with the login
+    /// that it wants now. Where nothing is known that would tell, the next call does, and one
+    /// that this user may not make is taken for a refusal.
+    pub async fn settle(&mut self) -> Result<(), No> {
+        if self.doubt != Doubt::Denied {
+            return Ok(());
+        }
         if self.clock.is_none_or(|(_, at)| at.elapsed() > CLOCK) {
             self.clock = None;
         }
-        let Some((path, body)) = self.harmless.clone() else {
-            // The call itself tells, then.
-            (self.login, self.proven, self.doubt) = (Login::Unknown, false, Doubt::None);
-            return Ok(());
-        };
-        let message = soap::envelope(&body, None);
-        let answer = self.client.say(Method::POST, &path, &media_type(&body), message).await?;
-        let login = match read::<IgnoredAny>(&answer, name_of(&body), false) {
-            // It lets everybody see that now: no reason for another login.
-            Ok(_) => self.login,
-            Err(_) if answer.digest => Login::Http,
-            Err(_) => Login::Token,
-        };
-        match self.once::<IgnoredAny>(login, true, &path, &body).await {
-            Ok(_) => {
-                self.doubt = Doubt::Granted(Instant::now());
-                Ok(())
+        if let Some((path, body)) = self.harmless.clone() {
+            let message = soap::envelope(&body, None);
+            let answer = self.client.say(Method::POST, &path, &media_type(&body), message).await?;
+            // If everybody may do that by now it proves nothing.
+            if read::<IgnoredAny>(&answer, name_of(&body), false).is_err() {
+                let login = if answer.digest { Login::Http } else { Login::Token };
+                match self.once::<IgnoredAny>(login, true, &path, &body).await {
+                    Ok(_) => self.doubt = Doubt::Granted,
+                    Err(no) if no.denied() => return Err(self.refused(no.into()).into()),
+                    Err(No::Fault(fault)) if fault.is_general() => return Err(fault.into()),
+                    // It cannot do that just now, and would not say so to everybody.
+                    Err(_) => self.doubt = Doubt::Granted,
+                }
+                return Ok(());
             }
-            Err(no @ No::Fault(Fault::Refused { .. })) => Err(self.refused(no.into()).into()),
-            Err(no) if no.denied() => Err(self.refused(no.into()).into()),
-            Err(no) => Err(no),
+            self.harmless = None;
         }
+        (self.login, self.proven, self.doubt) = (Login::Unknown, false, Doubt::None);
+        Ok(())
     }
 
     /// With this login; what comes of it is remembered where it was good. `untried`: as of
@@ -216,7 +212,8 @@ impl Session {
             let answer = self.client.send(Method::POST, path, &kind, soap::envelope(body, None)).await?;
             return read(&answer, name, false);
         }
-        if login == Login::Unknown {
+        let unknown = login == Login::Unknown;
+        if unknown {
             let answer = self.client.say(Method::POST, path, &kind, soap::envelope(body, None)).await?;
             if let Ok(response) = read(&answer, name, false) {
                 return Ok(response);
@@ -235,7 +232,8 @@ impl Session {
             read(&answer, name, untried)?
         };
         (self.login, self.proven) = (login, true);
-        if self.harmless.is_none() && name.starts_with("Get") && !PRE_AUTH.contains(&name) {
+        // Not everybody may do it, as was just seen.
+        if unknown && (name.starts_with("Get") || name == "Stop") {
             self.harmless = Some((path.to_owned(), body.to_owned()));
         }
         Ok(done)
