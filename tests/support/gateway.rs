@@ -23,6 +23,43 @@ const FIRST: [(&str, &str); 4] = [
     ("logLevel", "debug"),
 ];
 
+/// Who serves the viewers. What proves media, or how sessions begin and end, is proven on
+/// both: see [`crate::on_both_engines`], and tests/whep.rs, which has its tests twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Shared,
+    Webrtcbin,
+}
+
+impl Engine {
+    /// Its line in a configuration.
+    pub fn yaml(self) -> &'static str {
+        match self {
+            Engine::Shared => "webrtcEngine: shared\n",
+            Engine::Webrtcbin => "",
+        }
+    }
+}
+
+/// Makes two tests of each function `async fn name(engine: Engine)`: `name::shared` and
+/// `name::webrtcbin`.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            use $crate::support::gateway::Engine;
+            #[tokio::test(flavor = "multi_thread")]
+            async fn shared() {
+                super::$name(Engine::Shared).await;
+            }
+            #[tokio::test(flavor = "multi_thread")]
+            async fn webrtcbin() {
+                super::$name(Engine::Webrtcbin).await;
+            }
+        }
+    )+};
+}
+
 #[derive(Default)]
 struct Lines {
     kept: VecDeque<String>,
@@ -49,6 +86,11 @@ impl Gateway {
     /// Starts the binary with `yaml` (see [`with_loopback`]) and waits until it listens.
     pub fn start(yaml: &str) -> Self {
         Self::start_with(yaml, &[])
+    }
+
+    /// [`Gateway::start`] on this engine.
+    pub fn on(engine: Engine, yaml: &str) -> Self {
+        Self::start(&format!("{}{yaml}", engine.yaml()))
     }
 
     /// [`Gateway::start`] with environment variables.

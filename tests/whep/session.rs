@@ -1,7 +1,6 @@
 //! The session resource: rows 22–28, 31.
 
-use super::kit::{FRAGMENT, PATIENT, SOON, ask, bare, offer, patch, place, post};
-use super::support::gateway::Gateway;
+use super::kit::{FRAGMENT, PATIENT, SOON, ask, bare, offer, patch, place, post, start};
 use super::support::until_true;
 use super::support::whep::{Options, Viewer};
 use std::net::UdpSocket;
@@ -169,7 +168,7 @@ async fn row28_a_race_of_deletes_ends_the_session_once() {
 #[tokio::test]
 async fn row31_floods_are_429_with_retry_after_and_watchers_do_not_notice() {
     let place = place();
-    let gateway = Gateway::start(&format!(
+    let gateway = start(&format!(
         "{PATIENT}limits:\n  postsPerSecond: 1\n  postsBurst: 3\npaths:\n  gate:\n    source: {}\n",
         place.camera.url()
     ));
