@@ -75,10 +75,13 @@ async fn rest(gateway: &Gateway) -> Usage {
 
 async fn soak(engine: Engine, count: usize) {
     let camera = Camera::builder().size(320, 180).audio(Audio::Opus).prerecorded().start();
-    let gateway = Gateway::on(engine, &format!(
-        "logLevel: info\nlimits:\n  postsPerSecond: 100000\n  postsBurst: 100000\npaths:\n  gate:\n    source: {}\n",
-        camera.url()
-    ));
+    let gateway = Gateway::on(
+        engine,
+        &format!(
+            "logLevel: info\nlimits:\n  postsPerSecond: 100000\n  postsBurst: 100000\npaths:\n  gate:\n    source: {}\n",
+            camera.url()
+        ),
+    );
     joins(gateway.url(), WARM_UP).await;
     let before = rest(&gateway).await;
     println!("after {WARM_UP} joins: {before:?}");

@@ -297,7 +297,7 @@ fn five_thousand_paths() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(crate::fuzz::cases(2000))]
 
     #[test]
     fn random_yaml(text in "\\PC*", like in "((logLevel|paths|cam1|source|authInternalUsers|user|limits|pathDefaults|permissions|webrtcICEServers2|url|<<|x)(: |:\\n  |:\\n    )|- |\\[|\\]|\\{|\\}|, |any|test|yes|~|&a |\\*a|rtsp://u:p@h/x|\\n|  ){0,30}") {

@@ -43,7 +43,10 @@ async fn two_hundred_join_at_once_and_all_play() {
     assert_eq!(camera.describes(), 1);
     assert!(!gateway.log().iter().any(|l| l.contains("viewer left")));
     // One port for all of them.
-    let ports: std::collections::HashSet<_> = viewers.iter().map(|v| super::kit::line(v.answer(), "a=candidate:").split(' ').nth(5).map(String::from)).collect();
+    let ports: std::collections::HashSet<_> = viewers
+        .iter()
+        .map(|v| super::kit::line(v.answer(), "a=candidate:").split(' ').nth(5).map(String::from))
+        .collect();
     assert_eq!(ports.len(), 1, "{ports:?}");
 }
 

@@ -110,7 +110,10 @@ async fn floods_of_strangers_are_not_answered_and_harm_nobody() {
     type Kind<'a> = (&'a str, Box<dyn Fn(usize) -> Vec<u8> + 'a>);
     let kinds: Vec<Kind<'_>> = vec![
         ("STUN for nobody", Box::new(|n| check(&format!("nobody{n}"), ours, Some("a password of twenty-two")))),
-        ("STUN with a wrong password", Box::new(|n| check(theirs, ours, Some(&format!("a wrong password of twenty-two {n}"))))),
+        (
+            "STUN with a wrong password",
+            Box::new(|n| check(theirs, ours, Some(&format!("a wrong password of twenty-two {n}")))),
+        ),
         ("STUN without a password", Box::new(|_| check(theirs, ours, None))),
         ("STUN with a password and no end", Box::new(|n| check(theirs, &format!("{n}").repeat(60), Some("x")))),
         ("STUN responses", Box::new(|n| headed(&[1, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42], n, 12))),

@@ -13,7 +13,8 @@ use str0m::change::SdpAnswer;
 /// The fragment for a new offer: its credentials, and its candidates.
 fn fragment(offer: &str) -> String {
     let Credentials { ufrag, pwd } = Credentials::of(offer);
-    let candidates: String = offer.lines().filter(|l| l.starts_with("a=candidate:")).map(|l| format!("{l}\r\n")).collect();
+    let candidates: String =
+        offer.lines().filter(|l| l.starts_with("a=candidate:")).map(|l| format!("{l}\r\n")).collect();
     format!(
         "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:{}\r\n{candidates}a=end-of-candidates\r\n",
         line(offer, "a=mid:")

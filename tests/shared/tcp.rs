@@ -72,7 +72,8 @@ async fn a_tcp_viewer_that_stops_reading_waits_alone() {
     assert!(grown < 8 * 1024, "{grown} kB more");
     let last = slow.with(|log| log.video.indices().last().copied());
     bridge.stall(false);
-    let caught_up = || slow.with(|log| log.video.frames.iter().filter(|f| f.key && f.complete && f.index() > last).count());
+    let caught_up =
+        || slow.with(|log| log.video.frames.iter().filter(|f| f.key && f.complete && f.index() > last).count());
     until_true(SOON, "key frames for the one that reads again", || caught_up() >= 2).await;
     for (viewer, may_jump) in [(&well, false), (&slow, true)] {
         viewer.with(|log| {
