@@ -1,6 +1,8 @@
 //! The session resource: rows 22–28, 31.
 
+use super::ENGINE;
 use super::kit::{FRAGMENT, PATIENT, SOON, ask, bare, offer, patch, place, post, start};
+use super::support::gateway::Engine;
 use super::support::until_true;
 use super::support::whep::{Options, Viewer};
 use std::net::UdpSocket;
@@ -118,6 +120,9 @@ async fn row26_candidates_that_cannot_be_used_are_204() {
 
 #[tokio::test]
 async fn row27_an_ice_restart_is_422_and_the_session_goes_on() {
+    if ENGINE == Engine::Shared {
+        return; // It can: tests/shared/restart.rs.
+    }
     let place = place();
     let viewer = Viewer::join(place.gateway.url(), "cam-row27", Options::default()).await.unwrap();
     until_true(SOON, "pictures", || viewer.with(|log| log.video.complete_frames() > 5)).await;
