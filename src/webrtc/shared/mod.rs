@@ -2,4 +2,8 @@
 pub mod demux;
 pub mod framing;
 pub mod ice;
+pub mod outgoing;
+pub mod ring;
+pub mod rtcp;
+pub mod srtp;
 pub mod stun;

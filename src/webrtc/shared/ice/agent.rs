@@ -185,7 +185,9 @@ impl Agent {
         if let Some(next) = self.pairs.iter().filter(works).max_by_key(|p| p.priority(role)).map(|p| p.route) {
             self.consider(next, now);
         }
-        self.nominate_at = Some(now);
+        if role == Role::Controlling && self.selected.is_none() {
+            self.nominate_at = Some(now);
+        }
     }
 
     /// Whether a nominated pair is to be selected now, in place of another.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::stun::{Class, Role, TransactionId, Writer};
 use super::pairs::{Pair, State};
 use super::{
-    Agent, CHECKS, CONSENT_LIFE, Event, Generation, Kind, LAST, PATIENCE, RTO, Route, TA, TRIES, Transmit, Via,
+    Agent, CHECKS, CONSENT_LIFE, Event, Generation, HEARD, Kind, LAST, PATIENCE, RTO, Route, TA, TRIES, Transmit, Via,
 };
 
 /// A check that waits for its answer.
@@ -22,7 +22,7 @@ pub(super) struct Check {
     pub ends: Instant,
 }
 
-/// The longest that a check can be under way: 500 ms × (2⁶ − 1) + 8 s.
+/// The longest that a check of RFC 8445 is under way: 500 ms × (2⁶ − 1) + 8 s.
 const WHOLE: Duration = Duration::from_millis(39_500);
 
 impl Agent {
@@ -106,9 +106,20 @@ impl Agent {
         let due = |p: &&Pair| matches!(p.state, State::Running { again, .. } if again <= now);
         let due: Vec<Route> = self.pairs.iter().filter(due).map(|p| p.route).collect();
         let rto = self.rto();
+        let number = self.current.number;
+        let open = self.selected.is_none_or(|s| s.generation != number);
         for route in due {
             let Some(pair) = self.pairs.get_mut(route) else { continue };
             let State::Running { tries, id, sent, nominates, .. } = pair.state else { continue };
+            // An address that the peer was heard from is not given up while there is none
+            // better: a link that loses half of all packets loses seven in a row soon
+            // enough, and the peer, who has its answer, may not ask again.
+            let heard = open && pair.heard.is_some() && route.via == Via::Udp;
+            if tries >= TRIES && heard {
+                pair.triggered = true;
+                pair.state = State::Running { tries, id, sent, again: now + rto.max(HEARD), nominates };
+                continue;
+            }
             if tries >= TRIES {
                 pair.state = State::Failed;
                 (pair.wanted, pair.nominated) = (false, false);
@@ -117,7 +128,11 @@ impl Agent {
                 }
                 continue;
             }
-            let pause = if tries + 1 == TRIES { LAST } else { rto * (1 << tries) };
+            let pause = match tries {
+                _ if heard => rto.max(HEARD),
+                n if n + 1 >= TRIES => LAST,
+                n => rto * (1 << n),
+            };
             pair.state = State::Running { tries: tries + 1, id, sent, again: now + pause, nominates };
             // The same bytes but for a role that changed meanwhile; the answer's
             // integrity does not depend on them.

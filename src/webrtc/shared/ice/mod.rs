@@ -35,6 +35,9 @@ pub const RTO: Duration = Duration::from_millis(500);
 pub const TRIES: u8 = 7;
 /// How long the last try may take (Rm × RTO).
 pub const LAST: Duration = Duration::from_secs(8);
+/// As long as nothing is selected, addresses that the peer was heard from are checked
+/// again after so long, for as long as the session's owner has patience.
+pub const HEARD: Duration = Duration::from_secs(1);
 /// Between two consent checks on average; each varies by a fifth (RFC 7675 §5.1).
 pub const CONSENT: Duration = Duration::from_secs(5);
 /// Without an answer for so long, nothing may be sent any more (RFC 7675 §5.1).

@@ -32,7 +32,8 @@ impl Writer {
         Writer { out }
     }
 
-    pub(super) fn attribute(mut self, kind: u16, value: &[u8]) -> Writer {
+    /// Any attribute, of at most 65,535 bytes; padded.
+    pub fn attribute(mut self, kind: u16, value: &[u8]) -> Writer {
         self.out.extend_from_slice(&kind.to_be_bytes());
         self.out.extend_from_slice(&(value.len() as u16).to_be_bytes());
         self.out.extend_from_slice(value);
