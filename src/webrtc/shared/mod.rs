@@ -89,6 +89,7 @@
 //!    in each packet that differs per viewer and retransmission, and its history.
 //! 6. Relayed candidates of our own go to webrtcbin, said in the log.
 
+pub mod batch;
 pub mod demux;
 pub mod dtls;
 pub mod framing;
@@ -96,5 +97,6 @@ pub mod ice;
 pub mod outgoing;
 pub mod ring;
 pub mod rtcp;
+pub mod session;
 pub mod srtp;
 pub mod stun;

@@ -21,6 +21,8 @@ pub trait Unit {
     fn timestamp(&self) -> u32;
     /// Payload bytes in all.
     fn bytes(&self) -> usize;
+    /// When it was captured, on the path's clock (CLOCK_MONOTONIC), ns.
+    fn captured(&self) -> u64;
 }
 
 /// The bounds of a [`Ring`].
@@ -146,6 +148,23 @@ impl<U: Unit> Ring<U> {
         let within = |e: &&Entry<U>| number.checked_sub(e.first).is_some_and(|n| n < e.unit.packets() as u64);
         let entry = held.filter(within).or_else(|| self.key.front().filter(within))?;
         Some((entry, (number - entry.first) as usize))
+    }
+
+    /// A frame by its serial number.
+    pub fn get(&self, serial: u64) -> Option<&Entry<U>> {
+        let front = self.entries.front().map_or(u64::MAX, |e| e.serial);
+        let at = serial.checked_sub(front).and_then(|n| usize::try_from(n).ok());
+        at.and_then(|n| self.entries.get(n)).or_else(|| self.key.front().filter(|k| k.serial == serial))
+    }
+
+    /// The serial number that the next frame will have.
+    pub fn end(&self) -> u64 {
+        self.next.1
+    }
+
+    /// The frame that came last.
+    pub fn last(&self) -> Option<&Entry<U>> {
+        self.entries.back()
     }
 
     /// Bytes held, without a key frame that outlived what follows it.

@@ -150,6 +150,12 @@ impl Agent {
         self.selected.map(|s| s.route)
     }
 
+    /// Whether the peer has shown by STUN that it is behind a route: it answered there, or
+    /// is being sent to.
+    pub fn knows(&self, route: Route) -> bool {
+        self.selected.is_some_and(|s| s.route == route) || self.pairs.get(route).is_some_and(|p| p.answered.is_some())
+    }
+
     /// Controlling or controlled; a conflict may have changed it.
     pub fn role(&self) -> Role {
         self.role

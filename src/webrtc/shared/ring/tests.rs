@@ -28,6 +28,9 @@ impl Unit for Frame {
     fn bytes(&self) -> usize {
         self.payloads.iter().map(Vec::len).sum()
     }
+    fn captured(&self) -> u64 {
+        u64::from(self.timestamp) * 1_000_000_000 / 90_000
+    }
 }
 
 /// Frame number `n`, of so many packets of so many bytes.
@@ -105,6 +108,10 @@ proptest! {
                 if let Some((e, i)) = r.find(number) {
                     prop_assert_eq!(e.unit.payload(i), Some(all[number as usize].as_slice()));
                 }
+            }
+            prop_assert_eq!(r.end(), n as u64 + 1);
+            for serial in 0..=r.end() {
+                if let Some(e) = r.get(serial) { prop_assert_eq!(e.serial, serial); }
             }
             // The last one is there, unless it is too much by itself.
             if f.bytes() <= CAP.bytes {
