@@ -53,7 +53,8 @@ impl Batch {
         if self.arena.len() < start + room {
             self.arena.resize((start + room).next_power_of_two(), 0);
         }
-        let Some(length) = self.arena.get_mut(start..start + room).and_then(fill).filter(|n| (1..=room).contains(n)) else {
+        let Some(length) = self.arena.get_mut(start..start + room).and_then(fill).filter(|n| (1..=room).contains(n))
+        else {
             return false;
         };
         self.used = start + length;

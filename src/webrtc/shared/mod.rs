@@ -1,6 +1,9 @@
 //! The engine `shared`: all viewers on one UDP port, a media thread per core, nothing per
 //! viewer but memory. **Not in use yet**: what stands here are its rooms, each finished and
 //! tested by itself; no session is served by them so far. `webrtcbin` is the engine.
+//! `webrtc/mod.rs` does not name this module yet, and `Cargo.toml` not its crates: the
+//! rooms are built by a crate outside the repository that has this file and
+//! `webrtc/stream.rs` by `#[path]` as `crate::webrtc::{shared, stream}`, in 15 seconds.
 //!
 //! # Rooms and arrows
 //! ```text
@@ -11,6 +14,7 @@
 //!    │     └─► demux (which protocol), framing (RFC 4571)
 //!    ├─► wheel*    when which session wants to be called
 //!    ├─► ring      packets of a rendition, once per thread
+//!    ├─► batch     what is about to be sent, in runs for GSO
 //!    └─► session   one viewer, sans I/O: packets, frames and time in, packets and events out
 //!          ├─► ice ─► stun      where the viewer is, and whether it still wants us
 //!          ├─► dtls ─► srtp     who it is, and the keys
@@ -19,7 +23,7 @@
 //!          └─► outgoing ─► ring its numbers and timestamps; what a NACK stands for
 //! ```
 //! A star marks what is to be written. Everything else is pure but for [`dtls`], which
-//! calls OpenSSL, and depends on nothing of this crate: it builds in seconds by itself.
+//! calls OpenSSL, and depends on nothing of this crate but `webrtc::stream::squeeze`.
 //!
 //! # Threads, and who owns what
 //! - **A media thread owns its sessions and its rings**; nothing of them is shared, so that
@@ -72,6 +76,9 @@
 //! sendmmsg has one control message for all, GSO needs one for each).
 //!
 //! # To be done, in this order
+//! 0. Name the module and its crates (`openssl`, `openssl-sys`, `foreign-types-shared`,
+//!    `ring`, `crc32fast`, `libc`; for tests `is`); libssl-dev among the packages to build
+//!    with, libssl3 among those to run with.
 //! 1. `net`: one `unsafe` room over `libc` for recvmmsg with IP_PKTINFO, sendmmsg with
 //!    UDP_SEGMENT; tried at start, sendmmsg or sendto where the kernel refuses. Runs of
 //!    equal size are made by the caller: a short packet ends a GSO message.

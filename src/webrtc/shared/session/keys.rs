@@ -41,8 +41,13 @@ mod tests {
     fn each_time_twice_as_late() {
         let begin = Instant::now();
         let mut r = Replays::new();
-        let at: Vec<u64> =
-            (0..40_000).step_by(10).filter(|ms| r.asked(begin + Duration::from_millis(*ms))).collect();
-        assert_eq!(at, [0, 500, 1_500, 3_500, 7_500, 15_500, 16_000, 17_000, 19_000, 23_000, 31_000, 31_500, 32_500, 34_500, 38_500]);
+        let at: Vec<u64> = (0..40_000).step_by(10).filter(|ms| r.asked(begin + Duration::from_millis(*ms))).collect();
+        assert_eq!(
+            at,
+            [
+                0, 500, 1_500, 3_500, 7_500, 15_500, 16_000, 17_000, 19_000, 23_000, 31_000, 31_500, 32_500, 34_500,
+                38_500
+            ]
+        );
     }
 }

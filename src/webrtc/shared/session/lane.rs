@@ -77,7 +77,7 @@ pub(super) struct Lane {
 impl Lane {
     pub fn new(stream: Stream, now: Instant) -> Self {
         let out = Outgoing::new(stream.media, stream.rtx, stream.start, &stream.extension);
-        Lane { stream, out, at: None, replay: None, waiting: false, dropped: 0, group: (now, 0), behind: false }
+        Lane { stream, out, at: None, replay: None, waiting: false, dropped: 0, group: (now, 0), behind: true }
     }
 
     pub fn ring(&self) -> u32 {
@@ -96,6 +96,11 @@ impl Lane {
         &mut self.out
     }
 
+    /// Its ring is gone: there is nothing to send before a frame comes.
+    pub fn idle(&mut self) {
+        self.behind = false;
+    }
+
     /// When it may go on, where it has something to send.
     pub fn due(&self) -> Option<Instant> {
         self.behind.then(|| self.group.0 + PAUSE)
@@ -111,7 +116,8 @@ impl Lane {
         let mut times = squeeze(self.out.last(), last.unit.timestamp(), count);
         let Some(begin) = times.next() else { return false };
         let step = times.next().map_or(0, |t| t.wrapping_sub(begin));
-        self.replay = Some(Replay { last: last.serial, timing: Timing::Replay { serial: first.serial, first: begin, step } });
+        self.replay =
+            Some(Replay { last: last.serial, timing: Timing::Replay { serial: first.serial, first: begin, step } });
         self.at = Some((first.serial, 0));
         // What follows a still does not continue it: the ring does not have it, and the
         // stream waits for a key frame then.

@@ -275,13 +275,22 @@ impl Session {
     }
 
     /// New frames are in the rings: sends what may be sent now.
-    pub fn send_media<'r, U: Unit>(&mut self, now: Instant, rings: Rings<'r, U>, budget: &mut Budget, batch: &mut Batch) {
+    pub fn send_media<'r, U: Unit>(
+        &mut self,
+        now: Instant,
+        rings: Rings<'r, U>,
+        budget: &mut Budget,
+        batch: &mut Batch,
+    ) {
         if !self.connected() {
             return;
         }
         let (Some(route), Some(srtp)) = (self.agent.selected(), self.secure.outbound()) else { return };
         for lane in &mut self.lanes {
-            let Some(ring) = rings(lane.ring()) else { continue };
+            let Some(ring) = rings(lane.ring()) else {
+                lane.idle();
+                continue;
+            };
             let (packets, bytes) = lane.pump((now, route), ring, srtp, budget, batch);
             self.stats.packets += packets;
             self.stats.bytes += bytes;
