@@ -18,7 +18,8 @@ pub(super) struct Pipe {
 impl Pipe {
     /// A datagram of the peer.
     pub fn receive(&mut self, datagram: &[u8]) {
-        if self.incoming.len() < MOST {
+        // A datagram of no bytes is none, and not the end of a stream.
+        if self.incoming.len() < MOST && !datagram.is_empty() {
             self.incoming.push_back(datagram.to_vec());
         }
     }

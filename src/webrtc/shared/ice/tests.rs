@@ -163,7 +163,8 @@ proptest! {
         // And they stay, while the network is no worse than that.
         (net.loss, net.jitter) = (0.2, 50);
         net.run(Duration::from_secs(40));
-        prop_assert!(net.connected());
+        let told = format!("{:?} {:?}", net.events, net.agents.each_ref().map(|a| (a.role(), a.selected())));
+        prop_assert!(net.connected(), "{}", told);
         prop_assert_ne!(net.agents[A].role(), net.agents[B].role());
         prop_assert!(net.agents.iter().all(|a| a.pair_count() <= PAIRS));
     }
