@@ -1,6 +1,6 @@
 //! The engine `shared`: all viewers on one UDP port, a media thread per core, nothing per
-//! viewer but memory. **Not in use yet**: what stands here are its rooms, each finished and
-//! tested by itself; no session is served by them so far. `webrtcbin` is the engine.
+//! viewer but memory. **Not in use yet**: what stands here are its rooms, each tested by
+//! itself and none of them against a browser or a socket; no session is served by them so far. `webrtcbin` is the engine.
 //! `webrtc/mod.rs` does not name this module yet, and `Cargo.toml` not its crates: the
 //! rooms are built by a crate outside the repository that has this file and
 //! `webrtc/stream.rs` by `#[path]` as `crate::webrtc::{shared, stream}`, in 15 seconds.

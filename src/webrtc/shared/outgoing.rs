@@ -103,7 +103,7 @@ impl Outgoing {
         (start, start_rtx, offset): (u16, u16, u32),
         extension: &[u8],
     ) -> Self {
-        let fits = extension.len() <= HEADER - 12 && extension.len() % 4 == 0;
+        let fits = extension.len() <= HEADER - 12 && extension.len().is_multiple_of(4);
         Outgoing {
             media,
             rtx,

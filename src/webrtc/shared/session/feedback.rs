@@ -90,7 +90,7 @@ impl Session {
     fn heard_of(&mut self, report: Report, clock: Clock) {
         (self.stats.loss, self.stats.jitter) = (report.fraction, report.jitter);
         if let Some(trip) = report.round_trip(rtcp::middle(rtcp::ntp(clock.unix))) {
-            let micros = u64::from(trip) * 1_000_000 >> 16;
+            let micros = (u64::from(trip) * 1_000_000) >> 16;
             self.stats.round_trip = u32::try_from(micros).ok();
             // A round trip of more than a second is no reason to wait so long.
             self.resend.round_trip = Duration::from_micros(micros).min(Duration::from_secs(1));

@@ -349,7 +349,7 @@ impl Session {
         if let Some(Event::Closed(why)) = self.events.iter().find(|e| matches!(e, Event::Closed(_))).cloned() {
             // DTLS said so; it is told once.
             self.events.retain(|e| !matches!(e, Event::Closed(_)));
-            return self.close(&why, batch);
+            self.close(&why, batch);
         }
     }
 
