@@ -24,6 +24,8 @@ mod poster;
 mod ptz;
 #[path = "browser/ptz_page.rs"]
 mod ptz_page;
+#[path = "browser/ptz_tools.rs"]
+mod ptz_tools;
 #[path = "browser/recovery.rs"]
 mod recovery;
 #[path = "browser/scenes.rs"]

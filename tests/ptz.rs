@@ -12,6 +12,8 @@ mod endpoints;
 mod faults;
 #[path = "ptz/input.rs"]
 mod input;
+#[path = "ptz/inverted.rs"]
+mod inverted;
 #[path = "ptz/kit.rs"]
 mod kit;
 #[path = "ptz/languages.rs"]

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::net::TcpListener;
 use std::time::Duration;
 use support::browser::Browser;
 use support::camera::Camera;
@@ -88,12 +89,12 @@ async fn a_relay_only_browser_watches_when_the_server_uses_the_relay_too() {
 #[tokio::test]
 async fn the_server_offers_a_relayed_address_of_its_own() {
     let camera = Camera::builder().size(320, 180).gop_frames(25).prerecorded().start();
-    for timed in [false, true] {
+    for (timed, transport) in [(false, ""), (true, ""), (false, "?transport=tcp")] {
         let (turn, user, password) = match timed {
             false => (Turn::start(), turn::USER.0, turn::USER.1),
             true => (Turn::start_with_secret(), "AUTH_SECRET", turn::SECRET),
         };
-        let gateway = gateway(&camera, &turn::yaml(&turn, user, password));
+        let gateway = gateway(&camera, &turn::yaml_of(&format!("{}{transport}", turn.url()), user, password));
         // The first viewers may come before the server is known to live.
         let viewer = until(SOON, "a relayed candidate", || async {
             let viewer = Viewer::join(gateway.url(), "gate", Options::default()).await.unwrap();
@@ -108,5 +109,26 @@ async fn the_server_offers_a_relayed_address_of_its_own() {
         until(SOON, "pictures", || async { viewer.with(|log| log.video.complete_frames() > 5).then_some(()) }).await;
         let log = gateway.log().join("\n");
         assert!(!log.contains(turn::USER.1) && !log.contains(turn::SECRET), "a secret is in the log");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_is_dead_or_hangs_holds_nobody_up() {
+    let camera = Camera::builder().size(320, 180).gop_frames(25).prerecorded().start();
+    // One port is closed, behind the other one nobody ever answers.
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let hangs = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hung = hangs.local_addr().unwrap().port();
+    for port in [dead, hung] {
+        let url = format!("turn:127.0.0.1:{port}?transport=tcp");
+        let gateway = gateway(&camera, &turn::yaml_of(&url, turn::USER.0, turn::USER.1));
+        for _ in 0..3 {
+            let viewer = Viewer::join(gateway.url(), "gate", Options::default()).await.unwrap();
+            assert!(!viewer.answer().contains(" typ relay "), "{}", viewer.answer());
+            until(SOON, "pictures", || async { viewer.with(|log| log.video.complete_frames() > 5).then_some(()) })
+                .await;
+            viewer.leave().await.unwrap();
+        }
+        gateway.wait_for_line(SOON, |l| l.contains("does not answer"));
     }
 }

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use camgate::config::{Config, HlsVariant};
+use camgate::config::Config;
 use camgate::error::{Error, Kind, Result};
 use camgate::hls::muxer;
 use camgate::hls::muxers::Muxers;
-use camgate::hls::playlist::Variant;
 use camgate::http::{Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Seen, Watch};
 use camgate::path::registry::Registry;
 use camgate::path::status::{PathStatus, StateName};
@@ -104,6 +103,10 @@ impl Gateway for Inside {
                     return Err(Error::new(Kind::Unavailable, "camgate is shutting down").retry_after(2));
                 }
                 None => {
+                    // Before the camera is woken for nothing.
+                    if let Some(why) = self.muxers.rests(request.path, &settings) {
+                        return Err(why);
+                    }
                     let subscription = self.registry.join(request.path).await?;
                     self.muxers.start(request.path, settings, subscription)
                 }
@@ -149,7 +152,9 @@ pub async fn always_remux(inside: Arc<Inside>) {
         for path in inside.registry.statuses().await {
             let settings = hls_settings(&config, &path.name);
             let wanted = path.state == StateName::Live && path.tracks.iter().any(|t| t.hls);
-            if !wanted || settings.close_after.is_some() || inside.muxers.get(&path.name, &settings).is_some() {
+            let muxers = &inside.muxers;
+            let there = || muxers.get(&path.name, &settings).is_some() || muxers.rests(&path.name, &settings).is_some();
+            if !wanted || settings.close_after.is_some() || there() {
                 continue;
             }
             if let Ok(subscription) = inside.registry.join(&path.name).await {
@@ -166,11 +171,7 @@ fn hls_settings(config: &Config, path: &str) -> muxer::Settings {
     let camera_clock = found.as_ref().is_none_or(|f| f.conf.use_absolute_timestamp);
     let on_demand = found.is_none_or(|f| f.conf.source_on_demand || f.conf_name != path);
     muxer::Settings {
-        variant: match config.hls_variant {
-            HlsVariant::Mpegts => Variant::Mpegts,
-            HlsVariant::Fmp4 => Variant::Fmp4,
-            HlsVariant::LowLatency => Variant::LowLatency,
-        },
+        variant: config.hls_variant.into(),
         segments: config.hls_segment_count,
         segment: config.hls_segment_duration,
         part: config.hls_part_duration,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use camgate::config::{RtspUrl, Source as Conf, Transport};
+use camgate::hls::sound;
 use camgate::media::analysis::Analysis;
 use camgate::media::codec::{Codec, Kind, Track};
 use camgate::media::gop::Cap;
@@ -131,7 +132,7 @@ fn report(url: &RtspUrl, seen: &Seen) -> anyhow::Result<ExitCode> {
     let (way, audio) = (if seen.hints.udp { "UDP" } else { "TCP" }, seen.hints.no_audio);
     println!("transport  RTP over {way}{}", if audio { ", the camera refuses its audio track" } else { "" });
     for track in &seen.tracks {
-        let status = track_status(track);
+        let status = track_status(track, sound::carries(&track.codec));
         match track.codec.kind() {
             Kind::Video => video(track, &status.profile, &seen.video),
             Kind::Audio => println!("audio      {}", status.codec),

@@ -135,9 +135,10 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
     inside.ready.store(false, Ordering::Relaxed);
     let ending = async {
         // First of all: what moves is to stand still.
-        inside.steerers.shutdown().await;
+        let still = inside.steerers.shutdown();
         // A viewer's pipeline that is frozen must not keep the cameras from their TEARDOWN.
-        let _ = tokio::time::timeout(Duration::from_secs(2), inside.sessions.shutdown()).await;
+        let gone = tokio::time::timeout(Duration::from_secs(2), inside.sessions.shutdown());
+        let _ = tokio::join!(still, gone);
         inside.registry.shutdown().await;
         if let Some(listeners) = listeners {
             listeners.stop().await;

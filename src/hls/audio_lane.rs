@@ -27,8 +27,12 @@ pub struct AudioLane {
     /// Where the first that waits begins.
     base: i64,
     waiting: Vec<(Bytes, u32)>,
+    /// Of what waits.
+    bytes: usize,
     /// The last frame is silence of ours, or there was none: sound begins at its own time.
     silent: bool,
+    /// By how much the last frame that waits lasts longer than it sounds.
+    stretch: u32,
     /// Frames thrown away.
     pub dropped: u64,
 }
@@ -38,7 +42,17 @@ impl AudioLane {
     /// there is one.
     pub fn new(scale: u32, silence: Option<(&'static [u8], u32)>) -> Self {
         let silence = silence.filter(|(_, duration)| *duration > 0);
-        AudioLane { scale: scale.max(1), silence, end: None, base: 0, waiting: Vec::new(), silent: false, dropped: 0 }
+        AudioLane {
+            scale: scale.max(1),
+            silence,
+            end: None,
+            base: 0,
+            waiting: Vec::new(),
+            bytes: 0,
+            silent: false,
+            stretch: 0,
+            dropped: 0,
+        }
     }
 
     /// Units in a second.
@@ -46,15 +60,22 @@ impl AudioLane {
         self.scale
     }
 
+    /// Bytes that wait for their part.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// What comes next does not continue what was.
     pub fn breaks(&mut self) {
         self.end = None;
         self.waiting.clear();
+        (self.bytes, self.stretch) = (0, 0);
     }
 
     /// Takes a frame of `duration` that begins at `time`.
     pub fn push(&mut self, data: Bytes, time: i64, mut duration: u32) {
         let mut begin = time;
+        let mut stretch = 0;
         if let Some(end) = self.end {
             let error = time - end;
             if error.abs() <= self.ms(OUT_OF_STEP_MS) && !self.silent {
@@ -64,6 +85,11 @@ impl AudioLane {
                 self.dropped += 1;
                 return;
             } else {
+                // Two holes of less than a frame at one place may make one of more.
+                if let Some((_, last)) = self.waiting.last_mut() {
+                    *last = last.saturating_sub(self.stretch);
+                    self.end = Some(end - i64::from(self.stretch));
+                }
                 self.fill(time);
                 // What is less than a frame: the one before lasts as long; where that one
                 // has gone, this one begins so much earlier.
@@ -73,6 +99,7 @@ impl AudioLane {
                 } else if self.silence.is_some_and(|(_, frame)| rest < frame) {
                     begin = self.end.unwrap_or(time);
                     duration = duration.saturating_add(rest);
+                    stretch = rest;
                 }
             }
         }
@@ -82,17 +109,20 @@ impl AudioLane {
         }
         self.add(data, begin, duration);
         self.silent = false;
+        self.stretch = stretch;
     }
 
     fn add(&mut self, data: Bytes, begin: i64, duration: u32) {
         if self.waiting.len() >= MOST {
-            let (_, first) = self.waiting.remove(0);
+            let (old, first) = self.waiting.remove(0);
+            self.bytes -= old.len();
             self.base += i64::from(first);
             self.dropped += 1;
         }
         if self.waiting.is_empty() {
             self.base = begin;
         }
+        self.bytes += data.len();
         self.waiting.push((data, duration));
         self.end = Some(begin + i64::from(duration));
     }
@@ -117,6 +147,7 @@ impl AudioLane {
             // From here on sound is waited for.
             None => (self.end, self.silent) = (self.silence.map(|_| until), true),
         }
+        (self.bytes, self.stretch) = (0, 0);
         (u64::try_from(self.base).unwrap_or(0), std::mem::take(&mut self.waiting))
     }
 
@@ -161,8 +192,10 @@ mod tests {
         for i in 0..MOST as i64 + 10 {
             lane.push(data(), i * 960, 960);
         }
+        assert_eq!(lane.bytes(), MOST);
         let (base, frames) = lane.take(0);
         assert_eq!((base, frames.len(), lane.dropped), (9_600, MOST, 10));
+        assert_eq!(lane.bytes(), 0);
     }
 
     #[test]
@@ -197,6 +230,18 @@ mod tests {
         lane.push(data(), 1_664, 1_024);
         let (base, frames) = lane.take(0);
         assert_eq!((base, frames[0].1, lane.end), (1_024, 1_664, Some(2_688)));
+    }
+
+    #[test]
+    fn two_small_holes_at_one_place_are_one_large_one() {
+        let mut lane = AudioLane::new(48_000, Some((b"s", 1_024)));
+        lane.push(data(), 0, 1_024);
+        lane.take(0);
+        lane.push(data(), 2_024, 1_024);
+        lane.push(data(), 4_048, 1_024);
+        let (base, frames) = lane.take(0);
+        let is: Vec<(&[u8], u32)> = frames.iter().map(|(d, duration)| (&d[..], *duration)).collect();
+        assert_eq!((base, is), (1_024, vec![(&b"x"[..], 1_024), (b"s", 2_000), (b"x", 1_024)]));
     }
 
     #[test]

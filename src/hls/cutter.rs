@@ -19,7 +19,8 @@ use crate::hls::playlist::{Config, Refused, Variant, Window};
 /// How to cut.
 #[derive(Debug, Clone)]
 pub struct Cut {
-    /// How the media is carried: `Fmp4` or `LowLatency`.
+    /// How the media is carried. [`Cutter`] is for `Fmp4` and `LowLatency`; how `Mpegts` is
+    /// cut, [`crate::hls::ts::plan`] knows.
     pub variant: Variant,
     /// Segments in the playlist.
     pub segments: usize,
@@ -27,7 +28,7 @@ pub struct Cut {
     pub segment: Duration,
     /// Parts last about so long.
     pub part: Duration,
-    /// The most bytes of a segment: it is cut there.
+    /// The most bytes of a segment, pictures and sound: it is cut there.
     pub max_bytes: usize,
     /// What names begin with; another one each time.
     pub prefix: String,
@@ -85,10 +86,8 @@ pub struct Cutter {
     segment_length: i64,
     segment_bytes: usize,
     sequence: u32,
-    /// All so far, for a bit rate before the first segment is whole.
+    /// All so far.
     length: i64,
-    bytes: u64,
-    peak: u64,
 }
 
 impl Cutter {
@@ -120,8 +119,6 @@ impl Cutter {
             segment_bytes: 0,
             sequence: 0,
             length: 0,
-            bytes: 0,
-            peak: 0,
         }
     }
 
@@ -155,16 +152,6 @@ impl Cutter {
     /// Frames over seconds.
     pub fn rate(&self) -> (u32, u32) {
         (u32::try_from(self.second).unwrap_or(u32::MAX), u32::try_from(self.pace.period()).unwrap_or(1))
-    }
-
-    /// Peak and average bit rate, bits per second: of the segments, or of what came so far.
-    pub fn bit_rates(&self) -> (u64, Option<u64>) {
-        let so_far = u128::from(self.bytes) * 8 * u128::from(self.second.unsigned_abs())
-            / u128::from(self.length.max(1).unsigned_abs());
-        match self.window.bit_rates() {
-            Some((peak, average)) => (self.peak.max(peak), Some(average)),
-            None => (u64::try_from(so_far).unwrap_or(u64::MAX), None),
-        }
     }
 
     /// How much media there is in all.
@@ -254,7 +241,8 @@ impl Cutter {
         // otherwise all that follow might begin in the middle of a GOP.
         let realign = frame.key && !self.open_key;
         let over = self.duration(self.segment_length + duration) > self.window.limit();
-        let heavy = self.segment_bytes + frame.data.len() > self.cut.max_bytes;
+        let waiting = audio.as_deref().map_or(0, AudioLane::bytes);
+        let heavy = self.segment_bytes + waiting + frame.data.len() > self.cut.max_bytes;
         if self.open && self.segment_length > 0 && ((frame.key && long) || realign || over || heavy) {
             self.end_part(audio.as_deref_mut());
             self.end_segment();
@@ -272,7 +260,6 @@ impl Cutter {
         self.segment_length += duration;
         self.length += duration;
         self.segment_bytes += frame.data.len();
-        self.bytes += frame.data.len() as u64;
         let offset = self.places.take(frame.dts + frame.offset, frame.offset, now, period) - now;
         self.part.push(Waiting { frame, duration, offset });
         if self.is_full(full) {
@@ -325,6 +312,7 @@ impl Cutter {
             a.take(i64::try_from(until).unwrap_or(i64::MAX))
         });
         if let Some((base, sound)) = &sound {
+            self.segment_bytes += sound.iter().map(|(data, _)| data.len()).sum::<usize>();
             let samples = sound.iter().map(|(data, duration)| cmaf::Sample::audio(data, *duration)).collect();
             runs.push(Run { track: 1, base: *base, samples });
         }
@@ -354,7 +342,6 @@ impl Cutter {
 
     fn end_segment(&mut self) {
         let _ = self.window.end_segment();
-        self.peak = self.peak.max(self.window.bit_rates().map_or(0, |r| r.0));
         self.forget_segment();
     }
 

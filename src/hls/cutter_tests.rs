@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::hls::playlist::{Options, walker};
+use crate::hls::playlist::{Found, Options, walker};
 
 const TICKS: i64 = 3_600;
 
@@ -48,6 +48,28 @@ fn parts_are_full_and_segments_end_at_key_frames() {
     assert!(list.segments.iter().all(|s| s.parts.len() == 5 && s.parts[0].independent && !s.parts[1].independent));
     // The part that is full goes out with the frame that fills it.
     assert_eq!(list.growing.unwrap().parts.len(), 2);
+}
+
+#[test]
+fn the_sound_counts_in_what_a_segment_holds() {
+    for variant in [Variant::LowLatency, Variant::Fmp4] {
+        let mut c = cutter(variant);
+        c.cut.max_bytes = 20_000;
+        c.open_for(25);
+        let mut lane = AudioLane::new(48_000, None);
+        for i in 0..100 {
+            lane.push(vec![1; 1_000].into(), 480_000 + i * 1_920, 1_920);
+            c.push(frame(i * TICKS, i % 25 == 0, 100), Some(&mut lane));
+        }
+        let list = playlist(&c);
+        assert!(list.segments.len() > 4, "{list:#?}");
+        for segment in &list.segments {
+            let Found::Segment(pieces) = c.window().find(&segment.uri) else { panic!("{segment:?}") };
+            let bytes: usize = pieces.iter().map(|p| p.len()).sum();
+            // And the boxes around them, and the sound that came with the picture behind it.
+            assert!(bytes < 23_000, "{variant:?}: {bytes}");
+        }
+    }
 }
 
 #[test]

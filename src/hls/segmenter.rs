@@ -6,6 +6,7 @@
 //! time, which the Hub gives for both.
 
 mod changes;
+mod lead;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,26 +14,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::hls::audio_lane::AudioLane;
-use crate::hls::cmaf::decode_time::{DecodeTimes, Unwrap, reorder_depth};
-use crate::hls::cmaf::sets::Sets;
+use crate::hls::cmaf::decode_time::Unwrap;
 use crate::hls::cmaf::{self, Track};
 use crate::hls::cutter::{Cut, Cutter, Frame, LONGEST_GOP};
 use crate::hls::dates::Dates;
-use crate::hls::pace;
 use crate::hls::playlist::{Stream, Window};
 use crate::media::aac::AudioSpecificConfig;
 use crate::media::codec::{Codec, Kind};
 use crate::media::hub::AccessUnit;
 use crate::media::nal::{self, Format};
 use crate::media::opus;
-use crate::media::rhythm::slope;
+pub(super) use lead::{Lead, Video, decode_times, lead_video};
+use lead::{lead_aac, lead_opus};
 
 /// Units a second of video in RTP and MP4.
 pub(super) const VIDEO: u32 = 90_000;
 /// Units a second of Opus in RTP and MP4.
 const OPUS: u32 = 48_000;
-/// More frames than so many do not make a rate more certain.
-const MEASURED: usize = 128;
 /// Where the time line begins, seconds: decode times of B-frames lie before the first
 /// presentation, sound may, and none is negative.
 pub(super) const ORIGIN_S: i64 = 10;
@@ -64,18 +62,6 @@ pub enum Ended {
     Unfit(String),
 }
 
-/// The video of a segmenter.
-#[derive(Debug)]
-pub(super) struct Video {
-    pub(super) format: Format,
-    pub(super) sets: Sets,
-    pub(super) times: DecodeTimes,
-    pub(super) depth: u32,
-    /// Still at the open GOP that the reader began with: pictures that refer to what
-    /// came before are left out.
-    pub(super) opening: bool,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Segmenter {
@@ -102,9 +88,6 @@ pub struct Segmenter {
     /// When the frames since the rate went astray are decoded, units.
     recent: VecDeque<i64>,
     dates: Dates,
-    /// The camera's clock, where it told: [`AccessUnit::pts_ns`] to ns since 1970.
-    clock: Option<i64>,
-    wall: fn(u64) -> u64,
 }
 
 pub(super) fn payloads(unit: &AccessUnit) -> impl Iterator<Item = &[u8]> + Clone {
@@ -131,63 +114,6 @@ impl Moment {
     }
 }
 
-/// What the leading track needs: period in thousandths of a unit, units a second.
-pub(super) struct Lead {
-    pub(super) video: Option<Video>,
-    pub(super) track: Track,
-    pub(super) period: i64,
-    scale: u32,
-}
-
-pub(super) fn lead_video(format: Format, known: &Known, units: &[Arc<AccessUnit>]) -> Result<Option<Lead>, Ended> {
-    let frames: Vec<_> = units.iter().filter(|u| u.kind == Kind::Video).collect();
-    let Some(first) = frames.first() else { return Ok(None) };
-    let sets = nal::depacketise(format, payloads(first)).sets;
-    if !sets.complete(format) {
-        return Err(unfit("the camera's key frame lacks its parameter sets"));
-    }
-    let sets = Sets::new(format, &sets);
-    let track = Track::Video { format, sets: sets.all().clone() };
-    let sps = track.sps().ok_or_else(|| unfit("the camera's SPS cannot be read"))?;
-    let mut unwrap = Unwrap::default();
-    let pts: Vec<i64> = frames.iter().map(|u| unwrap.push(u.timestamp)).collect();
-    let said = known.fps.filter(|f| (0.5..=500.0).contains(f)).map(|f| (f64::from(VIDEO) / f).round() as u32);
-    let declared = sps.frame_ticks().or(said);
-    // A whole GOP tells the rate, or two seconds of a longer one. Nothing is lost by
-    // waiting: without the second key frame no playlist goes out.
-    let whole = frames.iter().rposition(|u| u.key).filter(|at| *at > 0);
-    let gop = pts.get(..=whole.unwrap_or(pts.len() - 1)).unwrap_or(&pts);
-    let mut shown = gop.to_vec();
-    shown.sort_unstable();
-    let last = shown.last().zip(shown.first()).map_or(0, |(last, first)| last - first);
-    let measured = match (known.period, whole) {
-        (Some(period), _) => Some(i64::from(period)),
-        (None, None) if last < 2 * i64::from(VIDEO) => return Ok(None),
-        _ => slope(shown.get(..shown.len().min(MEASURED)).unwrap_or_default()),
-    };
-    let Some(period) = pace::period(measured, declared, VIDEO) else { return Ok(None) };
-    let depth = sps.reorder.unwrap_or_else(|| reorder_depth(&pts));
-    let times = decode_times(depth, period);
-    let video = Video { format, sets, times, depth, opening: true };
-    Ok(Some(Lead { video: Some(video), track, period, scale: VIDEO }))
-}
-
-pub(super) fn decode_times(depth: u32, period: i64) -> DecodeTimes {
-    DecodeTimes::new(depth, u32::try_from(period / 1_000).unwrap_or(1))
-}
-
-fn lead_opus(channels: u8, units: &[Arc<AccessUnit>]) -> Option<Lead> {
-    let first = units.iter().find(|u| u.kind == Kind::Audio)?;
-    let samples = payloads(first).next().and_then(opus::samples)?;
-    Some(Lead { video: None, track: Track::Opus { channels }, period: i64::from(samples) * 1_000, scale: OPUS })
-}
-
-fn lead_aac(config: &[u8]) -> Result<Lead, Ended> {
-    let aac = AudioSpecificConfig::parse(config).ok_or_else(|| unfit("its AAC lacks its configuration"))?;
-    let track = Track::Aac { config: config.into() };
-    Ok(Lead { video: None, track, period: i64::from(aac.frame) * 1_000, scale: aac.sample_rate })
-}
-
 /// `H264 and AAC`, as people know codecs.
 fn names(codecs: &[Codec]) -> String {
     let names: Vec<&str> = codecs.iter().map(Codec::label).collect();
@@ -196,13 +122,14 @@ fn names(codecs: &[Codec]) -> String {
 
 impl Segmenter {
     /// Begins with the units since the last key frame, which are to be pushed
-    /// afterwards. `Ok(None)`: it takes some more units to know how to begin.
+    /// afterwards. `Ok(None)`: it takes some more units to know how to begin. `clock`: see
+    /// [`Segmenter::set_clock`].
     pub fn begin(
         cut: Cut,
         known: Known,
         codecs: &[Codec],
         units: &[Arc<AccessUnit>],
-        wall: fn(u64) -> u64,
+        clock: i64,
     ) -> Result<Option<Self>, Ended> {
         let video = codecs.iter().find_map(Format::of);
         let opus = codecs.iter().find_map(|c| if let Codec::Opus { channels } = c { Some(*channels) } else { None });
@@ -243,9 +170,7 @@ impl Segmenter {
             keys: 0,
             since_key: 0,
             recent: VecDeque::new(),
-            dates: Dates::default(),
-            clock: None,
-            wall,
+            dates: Dates::new(clock),
         }))
     }
 
@@ -266,21 +191,22 @@ impl Segmenter {
     /// The stream for the multivariant playlist; `uri` is its media playlist.
     pub fn stream(&self, uri: String) -> Stream {
         let sps = self.tracks.iter().find_map(Track::sps);
-        let (bandwidth, average_bandwidth) = self.cutter.bit_rates();
+        let rates = self.window().bit_rates();
         Stream {
             uri,
-            bandwidth,
-            average_bandwidth,
+            bandwidth: rates.map_or(0, |r| r.0),
+            average_bandwidth: rates.map(|r| r.1),
             codecs: self.tracks.iter().filter_map(|t| t.codec_string().ok()).collect(),
             resolution: sps.as_ref().map(|s| (s.width, s.height)),
             frame_rate: sps.map(|_| self.cutter.rate()),
         }
     }
 
-    /// The camera's clock as it is known by now ([`crate::media::hub::Hub::clock`]): its
-    /// dates, instead of those of our own, are told from the next frame on.
-    pub fn set_clock(&mut self, clock: Option<i64>) {
-        self.clock = clock;
+    /// The clock that dates are told by from the next frame on: what is to be added to
+    /// [`AccessUnit::pts_ns`] for nanoseconds since 1970. One that leaps takes effect behind a
+    /// discontinuity, with the next key frame.
+    pub fn set_clock(&mut self, clock: i64) {
+        self.dates.set_clock(clock);
     }
 
     /// Counts the media playlists: with each another name ([`Cutter::generation`]).
@@ -416,7 +342,7 @@ impl Segmenter {
                 self.shift = self.shift.map(|s| s + expected - time);
                 time = expected;
             }
-            let leaps = key && self.dates.leaps(self.date_offset(unit.pts_ns));
+            let leaps = key && self.dates.leap();
             breaks = back || (apart && time > expected + hole) || unit.epoch != self.epoch || leaps;
         }
         self.epoch = unit.epoch;
@@ -444,7 +370,7 @@ impl Segmenter {
         key: bool,
         disposable: bool,
     ) -> Result<(), Ended> {
-        let wall_ms = self.dates.of(pts_ns, self.date_offset(pts_ns));
+        let wall_ms = self.dates.of(pts_ns);
         let frame = Frame { data, dts, offset, key, disposable, wall_ms };
         self.cutter.push(frame, self.audio.as_mut());
         let frames = if self.video.is_none() { Some(1) } else { self.known.gop };

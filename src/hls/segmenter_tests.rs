@@ -86,13 +86,12 @@ impl Bench {
         self.feed.publish(Kind::Video, rtp::Frame { data, packets, timestamp, pts_ns: self.now, key });
         let unit = self.runtime.block_on(self.subscription.next()).unwrap();
         if let Some(segmenter) = &mut self.segmenter {
-            segmenter.set_clock(self.subscription.clock());
+            segmenter.set_clock(self.subscription.clock().unwrap_or(0));
             segmenter.push(&unit).unwrap();
         } else {
             self.cached.push(unit);
             let codecs = [Codec::H264 { profile_level_id: [0x42, 0xc0, 0x1f] }];
-            let begun =
-                Segmenter::begin(self.cut.clone(), Known::default(), &codecs, &self.cached, |ns| ns / 1_000_000);
+            let begun = Segmenter::begin(self.cut.clone(), Known::default(), &codecs, &self.cached, 0);
             if let Some(mut segmenter) = begun.unwrap() {
                 for unit in self.cached.drain(..) {
                     segmenter.push(&unit).unwrap();

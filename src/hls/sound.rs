@@ -1,12 +1,15 @@
 //! The sound of a muxer: as it came where HLS carries it, else by one encoder that
 //! lives as long as the muxer. Whatever goes wrong here, the video goes on: the lane
-//! fills up with silence.
+//! fills up with silence. Where there is no video, the muxer ends.
 
 use bytes::Bytes;
 
+use crate::hls::playlist::Variant;
+use crate::hls::ts::voice::Voice;
 use crate::media::aac::AudioSpecificConfig;
 use crate::media::codec::{Codec, Kind};
 use crate::media::hub::{AccessUnit, Subscription};
+use crate::media::nal::Format;
 use crate::media::to_aac::{self, ToAac};
 
 /// A choice among codecs.
@@ -22,11 +25,21 @@ pub fn carries(codec: &Codec) -> bool {
     }
 }
 
-/// Whether HLS in MPEG-TS carries this codec, itself or as AAC.
+/// Whether HLS in MPEG-TS carries this codec beside pictures, itself or as AAC.
 pub fn carries_in_ts(codec: &Codec) -> bool {
     match codec {
         Codec::Opus { .. } => to_aac::available(),
+        Codec::Aac { config, .. } => config.is_empty() || Voice::new(config.clone()).is_some(),
         other => carries(other),
+    }
+}
+
+/// Whether HLS in this variant carries a codec of a path that has `all` of these.
+pub fn carried<'a>(variant: Variant, codec: &Codec, all: impl IntoIterator<Item = &'a Codec>) -> bool {
+    match variant {
+        // Its segments begin with pictures.
+        Variant::Mpegts => carries_in_ts(codec) && all.into_iter().any(|c| Format::of(c).is_some()),
+        Variant::Fmp4 | Variant::LowLatency => carries(codec),
     }
 }
 
@@ -63,16 +76,16 @@ pub enum Sound {
 }
 
 impl Sound {
-    /// Starts an encoder where the path's audio is one of those that it is `made` of.
-    pub async fn start(path: &str, codecs: &[Codec], made: Choice) -> Sound {
-        let Some(codec) = codecs.iter().find(|c| made(c)) else { return Sound::Plain };
-        match ToAac::start(path, codec).await {
-            Ok(encoder) => Sound::Made(Box::new(encoder), 0),
-            Err(why) => {
-                tracing::warn!(%path, "HLS goes without sound: {why}");
-                Sound::Plain
-            }
-        }
+    /// Starts an encoder where the path's audio is one of those that it is `made` of. The
+    /// error is a sentence.
+    pub async fn start(path: &str, codecs: &[Codec], made: Choice) -> Result<Sound, String> {
+        let Some(codec) = codecs.iter().find(|c| made(c)) else { return Ok(Sound::Plain) };
+        Ok(Sound::Made(Box::new(ToAac::start(path, codec).await?), 0))
+    }
+
+    /// What the encoder lost because it was not kept up with: packets and frames.
+    pub fn dropped(&self) -> u64 {
+        if let Sound::Made(encoder, _) = self { encoder.dropped() } else { 0 }
     }
 
     /// The AudioSpecificConfig of the muxer's AAC, if it has any: `Some` of nothing for
@@ -88,7 +101,7 @@ impl Sound {
         }
     }
 
-    /// Takes a unit of audio; gives back what is AAC as it comes.
+    /// Takes a unit of audio; what is made of it comes by [`Sound::next`].
     pub fn push(&mut self, unit: &AccessUnit) {
         if let Sound::Made(encoder, epoch) = self {
             *epoch = unit.epoch;
@@ -96,17 +109,38 @@ impl Sound {
         }
     }
 
-    /// The encoder's next frame; never, where there is none. Cancel safe.
-    pub async fn next(&mut self, path: &str) -> Aac {
-        loop {
-            let Sound::Made(encoder, epoch) = self else { return std::future::pending().await };
-            match encoder.next().await {
-                Ok(f) => return Aac { data: f.data, pts_ns: f.pts_ns, epoch: *epoch },
-                Err(why) => {
-                    tracing::warn!(%path, "HLS goes on without sound: {why}");
-                    *self = Sound::Silent(encoder.config());
-                }
+    /// The encoder's next frame; never, where there is none. The error says why there will be
+    /// none any more, once. Cancel safe.
+    pub async fn next(&mut self) -> Result<Aac, String> {
+        let Sound::Made(encoder, epoch) = self else { return std::future::pending().await };
+        match encoder.next().await {
+            Ok(f) => Ok(Aac { data: f.data, pts_ns: f.pts_ns, epoch: *epoch }),
+            Err(why) => {
+                *self = Sound::Silent(encoder.config());
+                Err(why)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_carried_depends_on_the_variant() {
+        gstreamer::init().unwrap();
+        let video = Codec::H264 { profile_level_id: [0x42, 0xc0, 0x1f] };
+        let stereo = Codec::Aac { format: "", config: vec![0x11, 0x90] };
+        let many = Codec::Aac { format: "", config: vec![0x11, 0xb0] };
+        let sounds = [(&stereo, true), (&Codec::Pcmu, true), (&Codec::Opus { channels: 2 }, true), (&many, false)];
+        for (sound, in_ts) in sounds {
+            for variant in [Variant::Fmp4, Variant::LowLatency] {
+                assert!(carried(variant, sound, [sound]) && carried(variant, sound, [&video, sound]), "{sound:?}");
+            }
+            assert_eq!(carried(Variant::Mpegts, sound, [&video, sound]), in_ts, "{sound:?}");
+            assert!(!carried(Variant::Mpegts, sound, [sound]), "{sound:?} alone");
+        }
+        assert!(carried(Variant::Mpegts, &video, [&video]));
     }
 }

@@ -1,7 +1,11 @@
 //! The files of src/web and hls.js, as they are in the binary: hashed and
 //! compressed once, when the first of them is asked for.
+//!
+//! Pages name them below a version, `/assets/{version}/{name}`, under which they never
+//! change: a browser asks for each of them once. Scripts name each other beside
+//! themselves, so one version stands for all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
 use std::sync::LazyLock;
 
@@ -36,19 +40,82 @@ pub struct Asset {
     tag: String,
 }
 
-static ASSETS: LazyLock<HashMap<String, Asset>> = LazyLock::new(|| {
-    Files::iter()
-        .filter_map(|name| {
-            let mime = mime(&name)?;
-            Some((name.to_string(), Asset::new(mime, Files::get(&name)?.data.into_owned())))
-        })
-        .chain(mime(HLS.0).map(|mime| (HLS.0.to_owned(), Asset::new(mime, HLS.1.to_vec()))))
-        .collect()
+struct Assets {
+    /// A digest of all files.
+    version: String,
+    files: HashMap<String, Asset>,
+}
+
+static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
+    let named = |name: String, content: Vec<u8>| mime(&name).map(|mime| (name, (mime, content)));
+    let embedded = Files::iter().filter_map(|name| named(name.to_string(), Files::get(&name)?.data.into_owned()));
+    let mut all: BTreeMap<_, _> = embedded.chain(named(HLS.0.to_owned(), HLS.1.to_vec())).collect();
+    let mut digest = Sha256::new();
+    for (name, (_, content)) in &all {
+        digest.update([name.as_bytes(), &content.len().to_be_bytes(), content].concat());
+    }
+    let version = hex(&digest.finalize(), VERSION / 2);
+    let scripts: HashMap<String, String> = all
+        .iter()
+        .filter(|(name, _)| name.ends_with(".js"))
+        .map(|(name, (_, content))| (name.clone(), String::from_utf8_lossy(content).into_owned()))
+        .collect();
+    for (_, content) in all.iter_mut().filter(|(name, _)| name.ends_with(".html")).map(|(_, file)| file) {
+        *content = page(&String::from_utf8_lossy(content), &version, &scripts).into_bytes();
+    }
+    let files = all.into_iter().map(|(name, (mime, content))| (name, Asset::new(mime, content))).collect();
+    Assets { version, files }
 });
+
+/// Hexadecimal digits of a version.
+const VERSION: usize = 12;
+
+fn hex(digest: &[u8], bytes: usize) -> String {
+    digest.iter().take(bytes).map(|b| format!("{b:02x}")).collect()
+}
 
 /// The file of that name below src/web, if it is one for browsers.
 pub fn find(name: &str) -> Option<&'static Asset> {
-    ASSETS.get(name)
+    ASSETS.files.get(name)
+}
+
+/// The name below a version, and whether that is the present one: what was told under
+/// it may be kept for ever. A page that was loaded before this binary was put in place
+/// gets what there is now.
+pub fn unversioned(name: &str) -> (bool, &str) {
+    match name.split_once('/') {
+        Some((version, rest)) if version.len() == VERSION && version.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            (version == ASSETS.version, rest)
+        }
+        _ => (false, name),
+    }
+}
+
+/// A page with its files named below `version`, and all scripts that its modules import
+/// named in its head: the browser need not read one to learn of the next.
+fn page(html: &str, version: &str, scripts: &HashMap<String, String>) -> String {
+    let mut preloads = String::new();
+    for entry in html.split("<script type=\"module\" src=\"/assets/").skip(1).filter_map(|s| s.split('"').next()) {
+        for name in imported(entry, scripts) {
+            preloads += &format!("<link rel=\"modulepreload\" href=\"/assets/{name}\">\n");
+        }
+    }
+    html.replacen("</head>", &format!("{preloads}</head>"), 1).replace("\"/assets/", &format!("\"/assets/{version}/"))
+}
+
+/// What a module imports, and what that imports, at once (`import()` comes later).
+fn imported<'a>(entry: &str, scripts: &'a HashMap<String, String>) -> BTreeSet<&'a str> {
+    let (mut found, mut open) = (BTreeSet::new(), vec![entry.to_owned()]);
+    while let Some(script) = open.pop().and_then(|name| scripts.get(&name)) {
+        for name in script.split("from './").skip(1).filter_map(|s| s.split('\'').next()) {
+            if let Some((name, _)) = scripts.get_key_value(name)
+                && found.insert(name.as_str())
+            {
+                open.push(name.clone());
+            }
+        }
+    }
+    found
 }
 
 /// The content type by the name's end; what is none of these (package.json,
@@ -76,7 +143,7 @@ impl Asset {
     /// Hashes and compresses.
     pub fn new(mime: &'static str, content: Vec<u8>) -> Asset {
         let digest = Sha256::digest(&content);
-        let tag = digest.iter().take(12).map(|b| format!("{b:02x}")).collect();
+        let tag = hex(&digest, 12);
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         let gzip = encoder
             .write_all(&content)
@@ -92,9 +159,14 @@ impl Asset {
         self.mime.starts_with("text/html")
     }
 
-    /// 200 with the content or 304, by what the client has and reads. `extra`
-    /// adds headers to either.
-    pub fn answer(&self, headers: &HeaderMap, extra: impl FnOnce(&mut HttpResponseBuilder)) -> HttpResponse {
+    /// 200 with the content or 304, by what the client has and reads; `kept`: for ever,
+    /// instead of until the client has asked again. `extra` adds headers to either.
+    pub fn answer(
+        &self,
+        headers: &HeaderMap,
+        kept: bool,
+        extra: impl FnOnce(&mut HttpResponseBuilder),
+    ) -> HttpResponse {
         let packed = self.gzip.as_ref().filter(|_| accept::gzip(headers));
         // A strong tag stands for the very bytes, so each encoding has its own.
         let suffix = if packed.is_some() { "-gz" } else { "" };
@@ -104,7 +176,7 @@ impl Asset {
         let mut answer = HttpResponse::build(status);
         answer
             .insert_header((ETAG, etag))
-            .insert_header((CACHE_CONTROL, "no-cache"))
+            .insert_header((CACHE_CONTROL, if kept { "public, max-age=31536000, immutable" } else { "no-cache" }))
             .append_header((VARY, "Accept-Encoding"));
         extra(&mut answer);
         if known {
@@ -132,7 +204,7 @@ mod tests {
     fn a_digest_names_the_very_bytes() {
         let asset = Asset::new("text/css; charset=utf-8", b"body { color: red }\n".repeat(100));
         let mut headers = HeaderMap::new();
-        let plain = asset.answer(&headers, |_| {});
+        let plain = asset.answer(&headers, false, |_| {});
         assert_eq!(plain.status(), 200);
         assert_eq!(plain.headers().get(CACHE_CONTROL).unwrap(), "no-cache");
         assert!(!plain.headers().contains_key(CONTENT_ENCODING));
@@ -140,12 +212,12 @@ mod tests {
         assert_eq!(plain.into_body().try_into_bytes().unwrap().len(), 2000);
 
         headers.insert(IF_NONE_MATCH, etag.clone());
-        let known = asset.answer(&headers, |_| {});
+        let known = asset.answer(&headers, false, |_| {});
         assert_eq!(known.status(), 304);
         assert_eq!(known.headers().get(ETAG), Some(&etag));
 
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        let packed = asset.answer(&headers, |_| {});
+        let packed = asset.answer(&headers, false, |_| {});
         assert_eq!(packed.status(), 200, "another encoding has another tag");
         assert_ne!(packed.headers().get(ETAG), Some(&etag));
         assert_eq!(packed.headers().get(CONTENT_ENCODING).unwrap(), "gzip");
@@ -160,7 +232,7 @@ mod tests {
         let asset = Asset::new("text/css; charset=utf-8", b"a{}".to_vec());
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        assert!(!asset.answer(&headers, |_| {}).headers().contains_key(CONTENT_ENCODING));
+        assert!(!asset.answer(&headers, false, |_| {}).headers().contains_key(CONTENT_ENCODING));
     }
 
     #[test]
@@ -169,7 +241,27 @@ mod tests {
         assert!(hls.plain.len() > 300_000 && hls.gzip.is_some());
         assert!(!String::from_utf8_lossy(&hls.plain).contains("sourceMappingURL"));
         assert!(Files::iter().all(|name| !name.contains("node_modules") && !name.ends_with(".json")));
-        assert!(!ASSETS.keys().any(|name| name.contains('/')));
+        assert!(!ASSETS.files.keys().any(|name| name.contains('/')));
+    }
+
+    #[test]
+    fn pages_name_their_files_below_a_version_and_their_modules_in_the_head() {
+        for name in ["index.html", "player.html"] {
+            let html = String::from_utf8(find(name).unwrap().plain.to_vec()).unwrap();
+            let named: Vec<&str> = html.split("\"/assets/").skip(1).filter_map(|s| s.split('"').next()).collect();
+            assert!(named.len() > 10, "{html}");
+            for name in &named {
+                let (kept, file) = unversioned(name);
+                assert!(kept && find(file).is_some(), "{name}");
+            }
+            let preloads =
+                |file: &str| html.contains(&format!("modulepreload\" href=\"/assets/{}/{file}\"", ASSETS.version));
+            // Through others, and what is loaded when it is needed is not.
+            assert!(preloads("sdp.js") && preloads("retry.js") && !preloads("hls.js") && !preloads("ptz.js"), "{html}");
+        }
+        assert_eq!(unversioned("style.css"), (false, "style.css"));
+        assert_eq!(unversioned("0123456789ab/style.css"), (false, "style.css"));
+        assert_eq!(unversioned("0123456789xy/style.css"), (false, "0123456789xy/style.css"));
     }
 
     /// All that the player's first load fetches, as it is sent: hls.js comes later.
@@ -179,7 +271,7 @@ mod tests {
             let first = name != HLS.0;
             first.then(|| asset.gzip.as_ref().unwrap_or(&asset.plain).len())
         };
-        let all: usize = ASSETS.iter().filter_map(sent).sum();
+        let all: usize = ASSETS.files.iter().filter_map(sent).sum();
         assert!(all < 100_000, "{all} bytes");
     }
 

@@ -61,7 +61,12 @@ pub async fn answer(asked: &Asked<'_>, path: &str, name: Option<&str>) -> HttpRe
         Method::GET | Method::HEAD => get(asked, path, name).await,
         _ => Ok(reply::method_not_allowed(METHODS)),
     };
-    let mut answer = result.unwrap_or_else(|error| reply::error(&error));
+    let mut answer = result.unwrap_or_else(|error| {
+        let mut answer = reply::error(&error);
+        // A name that is not there yet may be in a moment.
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        answer
+    });
     cors::apply(answer.headers_mut(), headers.get(ORIGIN), &asked.config.hls_allow_origins, preflight);
     answer
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::accept::{self, Wanted};
 use super::auth::Identity;
-use super::server::Asked;
+use super::server::{Asked, Serves};
 use super::{assets, reply};
 use crate::config::Action;
 use crate::error::{Error, Kind, Result};
@@ -58,6 +58,10 @@ async fn player_inner(asked: &Asked<'_>, path: &str) -> Result<HttpResponse> {
     let identity = asked.require(Action::Read, path).await?;
     let mut status = asked.state.gateway.status(path).await?;
     for_whom(&mut status, &identity);
+    if asked.state.serves == Serves::Hls {
+        // Cameras are not steered on that port: a pad there could only fail.
+        (status.ptz, status.ptz_refused) = (false, None);
+    }
     if accept::wanted(asked.request.headers()) == Wanted::Json {
         return Ok(json_answer(&status));
     }
@@ -75,13 +79,14 @@ fn for_whom(status: &mut PathStatus, identity: &Identity) {
     }
 }
 
-/// `GET /assets/{name}`.
+/// `GET /assets/{name}`, `GET /assets/{version}/{name}`.
 pub fn asset(asked: &Asked<'_>, name: &str) -> HttpResponse {
     if get_only(asked).is_err() {
         return reply::method_not_allowed(METHODS);
     }
+    let (kept, name) = assets::unversioned(name);
     match assets::find(name).filter(|file| !file.is_page()) {
-        Some(file) => file.answer(asked.request.headers(), |_| {}),
+        Some(file) => file.answer(asked.request.headers(), kept, |_| {}),
         None => failure(asked, &Error::new(Kind::NotFound, "there is no such file")),
     }
 }
@@ -123,7 +128,7 @@ fn json_answer(value: &impl serde::Serialize) -> HttpResponse {
 /// An embedded page; `ancestors` says who may show it in a frame.
 fn html(asked: &Asked<'_>, name: &str, ancestors: &str) -> Result<HttpResponse> {
     let file = assets::find(name).ok_or_else(|| Error::new(Kind::Internal, format!("{name} is not in this binary")))?;
-    Ok(file.answer(asked.request.headers(), |answer| {
+    Ok(file.answer(asked.request.headers(), false, |answer| {
         answer.append_header((VARY, "Accept"));
         answer.insert_header((CONTENT_SECURITY_POLICY, policy(ancestors)));
     }))

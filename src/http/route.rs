@@ -25,7 +25,7 @@ const LOCATION: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 pub enum Route {
     /// `/`: the wall.
     Wall,
-    /// `/assets/{name}` and `/favicon.ico`: an embedded file.
+    /// `/assets/{name}`, below a version or not, and `/favicon.ico`: an embedded file.
     Asset(String),
     /// `/{path}` and `/{path}/`: the player of a path.
     Player(String),
@@ -154,7 +154,7 @@ pub fn route(raw: &str) -> Route {
         ["whep", rest @ ..] => {
             return Route::Whep(Whep { form: Form::Prefix, rest: rest.join("/"), secret: None });
         }
-        ["ptz", rest @ ..] => return route_ptz::route(rest),
+        ["ptz", rest @ ..] => return route_ptz::route(rest, raw),
         [first, ..] if RESERVED_FIRST.contains(first) => {
             return Route::Reserved(format!("/{first} is reserved and does not exist yet"));
         }

@@ -1,5 +1,7 @@
 //! What a URL below `/ptz` means. Pure; part of [`super::route`].
 
+use percent_encoding::percent_decode_str;
+
 use super::route::Route;
 use crate::config::valid_path_name;
 
@@ -51,7 +53,20 @@ pub enum Steer {
 
 /// What is behind `/ptz/`. Path names may have slashes, so that the end decides; what is
 /// behind the last `preset` is an id, and a path that ends so cannot be named here.
-pub fn route(rest: &[&str]) -> Route {
+///
+/// `rest`: the segments, decoded; `raw`: the path of the URL as it came, where the slashes of
+/// an id are told apart from those around it, since they are encoded.
+pub fn route(rest: &[&str], raw: &str) -> Route {
+    // invariant: the whole was UTF-8 when it was decoded, and so are its pieces.
+    let raw: Vec<_> = raw.split('/').skip(1).map(|s| percent_decode_str(s).decode_utf8_lossy()).collect();
+    let raw: Vec<&str> = raw.iter().map(AsRef::as_ref).collect();
+    let slashed = |id: &str| id.contains('/');
+    // A name may be encoded as a whole; only where an id is in question its slashes count.
+    let rest = match raw.as_slice() {
+        [.., "preset", id] if slashed(id) => raw.as_slice(),
+        [.., "patrol", id, "start" | "stop"] if slashed(id) => raw.as_slice(),
+        _ => rest,
+    };
     let (path, steer) = match rest {
         ["cameras"] => return Route::Ptz(Ptz::Cameras),
         [path @ .., "patrol", id, verb @ ("start" | "stop")] if !path.is_empty() => {
@@ -103,6 +118,13 @@ mod tests {
             ("/ptz/a/patrol/2/start", camera("a", Steer::Patrol { id: "2".into(), start: true })),
             ("/ptz/a/b/patrol/2/stop", camera("a/b", Steer::Patrol { id: "2".into(), start: false })),
             ("/ptz/preset/home", camera("preset", Steer::Home)),
+            // A camera's ids may have slashes.
+            ("/ptz/a/b/preset/P%2F1", camera("a/b", Steer::Preset("P/1".into()))),
+            ("/ptz/a%2Fb/preset/x%2fstop", camera("a/b", Steer::Preset("x/stop".into()))),
+            ("/ptz/a/preset/preset%2F7", camera("a", Steer::Preset("preset/7".into()))),
+            ("/ptz/a/preset/%2F", camera("a", Steer::Preset("/".into()))),
+            ("/ptz/a/patrol/1%2F2/start", camera("a", Steer::Patrol { id: "1/2".into(), start: true })),
+            ("/ptz/a%2Fpreset%2F7", camera("a", Steer::Preset("7".into()))),
         ] {
             assert_eq!(route(raw), want, "{raw}");
         }

@@ -248,7 +248,9 @@ impl Hub {
 
     /// [`Rhythm::get`] of the video since its source began, in ticks of 90 kHz.
     pub fn rhythm(&self) -> Option<(u32, u32)> {
-        self.lock().video.as_ref().and_then(|l| l.rhythm.get())
+        // Found out without the lock.
+        let rhythm = self.lock().video.as_ref().map(|l| l.rhythm.clone());
+        rhythm.and_then(|r| r.get())
     }
 
     /// The last key frame of the video, also of a source that is gone.

@@ -19,8 +19,9 @@ pub struct Rhythm {
     /// The last key frame's timestamp, and those of the frames behind it, counted from it.
     key_at: u32,
     times: Vec<i64>,
-    /// How long a frame of the last GOPs lasted, ticks.
-    periods: VecDeque<u32>,
+    /// Those of the last GOPs. What they tell is found out by who asks, and not on the way of
+    /// a frame: that takes all pairs of them.
+    gops: VecDeque<Vec<i64>>,
 }
 
 impl Rhythm {
@@ -37,11 +38,9 @@ impl Rhythm {
         }
         if let Some(frames) = frames {
             self.longest = self.longest.max(Some(frames));
-            if self.periods.len() >= GOPS {
-                self.periods.pop_front();
-            }
-            self.times.sort_unstable();
-            self.periods.extend(slope(&self.times).and_then(|p| u32::try_from(p).ok()));
+            let oldest = if self.gops.len() >= GOPS { self.gops.pop_front() } else { None };
+            let gop = std::mem::replace(&mut self.times, oldest.unwrap_or_default());
+            self.gops.push_back(gop);
         }
         self.key_at = timestamp;
         self.times.clear();
@@ -54,18 +53,26 @@ impl Rhythm {
     /// A network that lost frames makes a GOP look slow: what two GOPs in a row agree on
     /// counts, and before that the faster half.
     pub fn get(&self) -> Option<(u32, u32)> {
-        let last = *self.periods.back()?;
-        let before = self.periods.iter().rev().nth(1);
+        let periods: Vec<u32> = self.gops.iter().filter_map(|gop| period(gop)).collect();
+        let last = *periods.last()?;
+        let before = periods.iter().rev().nth(1);
         let alike = before.is_some_and(|b| u64::from(last.abs_diff(*b)) * 1_000 <= u64::from(last) * u64::from(ALIKE));
         let period = if alike {
             last
         } else {
-            let mut sorted: Vec<u32> = self.periods.iter().copied().collect();
+            let mut sorted = periods;
             sorted.sort_unstable();
             sorted.get((sorted.len() - 1) / 2).copied().unwrap_or(last)
         };
         self.longest.map(|longest| (longest, period))
     }
+}
+
+/// How long a frame of a GOP lasts, ticks.
+fn period(times: &[i64]) -> Option<u32> {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    slope(&times).and_then(|p| u32::try_from(p).ok())
 }
 
 /// What lies between two of these times, ascending: the median over all pairs (Theil and

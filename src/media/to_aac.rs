@@ -8,12 +8,13 @@
 //! capture clock by its place in that stream, less the encoder's delay; a hole of
 //! more than a second is not encoded, the frames behind it carry their own time.
 
+mod debt;
 mod splice;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gst::prelude::*;
@@ -25,6 +26,7 @@ use crate::media::blocking;
 use crate::media::codec::Codec;
 use crate::media::opus;
 use crate::media::pipeline::Pipeline;
+use debt::{Debt, PATIENCE};
 use splice::Splice;
 
 /// What comes out, Hz: what browsers play at anyway, and the shortest frames (21 ms;
@@ -34,8 +36,8 @@ pub const RATE: u32 = 48_000;
 pub const FRAME: u32 = 1_024;
 /// Frames that wait to be taken: five seconds.
 const QUEUE: usize = 256;
-/// An encoder that owes more sound than this hangs, ns. Bounds what waits in appsrc.
-const OWES: i64 = 5_000_000_000;
+/// More sound than this does not wait in appsrc, ns: what comes is thrown away.
+const WAITS: i64 = 30_000_000_000;
 /// Making the pipeline takes milliseconds, the first time some more for its plugins.
 const BUILD: Duration = Duration::from_secs(15);
 
@@ -93,6 +95,7 @@ pub struct ToAac {
     stretches: VecDeque<(i64, i64)>,
     /// How far the frames have come that came out, ns.
     done: i64,
+    debt: Debt,
     failed: Option<String>,
     dropped: Arc<AtomicU64>,
 }
@@ -187,12 +190,7 @@ impl ToAac {
         config(self.channels)
     }
 
-    /// Channels of what comes out: 1 or 2.
-    pub fn channels(&self) -> u8 {
-        self.channels
-    }
-
-    /// Frames that nobody took in time.
+    /// Frames that nobody took in time, and packets that the encoder did not.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -201,7 +199,22 @@ impl ToAac {
     /// blocks. An encoder that takes sound and gives none back is given up, and
     /// [`ToAac::next`] says so.
     pub fn push(&mut self, pts_ns: u64, payload: &[u8]) {
+        self.push_at(pts_ns, payload, Instant::now());
+    }
+
+    fn push_at(&mut self, pts_ns: u64, payload: &[u8], now: Instant) {
         if self.failed.is_some() {
+            return;
+        }
+        let owes = self.time(self.position) - self.done;
+        // What it gave back may wait to be taken.
+        if self.debt.hangs(owes, now) && self.rx.is_empty() {
+            self.failed = Some(format!("the AAC encoder gives nothing back for {} s", PATIENCE.as_secs()));
+            return;
+        }
+        if owes > WAITS {
+            // What comes after it begins a new stretch.
+            self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let Some(samples) = self.input.samples(payload) else { return };
@@ -223,9 +236,6 @@ impl ToAac {
                 data.push(last);
             }
             self.send(data, samples);
-        }
-        if self.time(self.position) - self.done > OWES {
-            self.failed = Some(format!("the AAC encoder gives nothing back for {} s of sound", OWES / 1_000_000_000));
         }
     }
 
@@ -254,6 +264,7 @@ impl ToAac {
         match self.rx.recv().await {
             Some(Out::Frame(data, at)) => {
                 let at = i64::try_from(at).unwrap_or(i64::MAX / 2);
+                self.debt.paid();
                 self.done = at + i64::from(FRAME) * 1_000_000_000 / i64::from(RATE);
                 let pts = self.captured(at - self.delay_ns);
                 Ok(Frame { data, pts_ns: u64::try_from(pts).unwrap_or(0), samples: FRAME })
@@ -272,6 +283,14 @@ impl ToAac {
             self.stretches.pop_front();
         }
         at + self.stretches.front().map_or(0, |(_, offset)| *offset)
+    }
+
+    /// Breaks it.
+    #[cfg(test)]
+    pub(crate) fn spoil(&self, why: &str) {
+        if let Some(pipeline) = self.pipeline.gst() {
+            gst::element_error!(pipeline, gst::StreamError::Encode, ("{}", why));
+        }
     }
 
     /// Ends it; returns when its pipeline is gone or a deadline has passed.
@@ -349,7 +368,7 @@ fn build(name: &str, input: Input, encoders: &[Encoder]) -> Result<ToAac, String
             gst::MessageView::Eos(_) => "the AAC encoder ended".to_owned(),
             _ => return,
         };
-        // Where it is full, nobody takes frames; what it owes will tell later.
+        // Where it is full, nobody takes frames; that it gives nothing back will tell later.
         let _ = tx.try_send(Out::Failed(why));
     });
     Ok(ToAac {
@@ -363,6 +382,7 @@ fn build(name: &str, input: Input, encoders: &[Encoder]) -> Result<ToAac, String
         position: 0,
         stretches: VecDeque::new(),
         done: 0,
+        debt: Debt::default(),
         failed: None,
         dropped,
     })

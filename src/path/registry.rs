@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result};
+use crate::hls::sound;
 use crate::media::codec::{self, Codec, Track};
 use crate::media::hub::{CloseReason, Subscription};
 use crate::media::snapshot::Still;
@@ -241,7 +242,13 @@ fn describe(config: &Config, name: &str, entry: &Entry) -> PathStatus {
         substream: substream(config, name, &snapshot.conf),
         ptz: snapshot.conf.ptz.target(&snapshot.conf.source).is_ok(),
         ptz_refused: None,
-        tracks: tracks.iter().map(track_status).collect(),
+        tracks: tracks
+            .iter()
+            .map(|t| {
+                let all = tracks.iter().map(|t| &t.codec);
+                track_status(t, sound::carried(config.hls_variant.into(), &t.codec, all))
+            })
+            .collect(),
     }
 }
 
@@ -252,9 +259,15 @@ fn substream(config: &Config, name: &str, conf: &config::PathConf) -> Option<Str
     (sub != name && config.find(&sub).is_some()).then_some(sub)
 }
 
-/// A track in the words of page and API.
-pub fn track_status(track: &Track) -> TrackStatus {
+/// A track in the words of page and API; `hls`: whether HLS carries it, as it is configured.
+pub fn track_status(track: &Track, hls: bool) -> TrackStatus {
     let playable = track.codec.playable();
+    let not_so = !hls && sound::carries(&track.codec);
+    let notes = [
+        (!playable).then_some("not playable over WebRTC yet"),
+        not_so.then_some("not over HLS, as mpegts does not carry it like this: fmp4 and lowLatency do"),
+    ];
+    let notes: Vec<&str> = notes.into_iter().flatten().collect();
     TrackStatus {
         kind: track.codec.kind(),
         codec: track.codec.label().into(),
@@ -263,8 +276,8 @@ pub fn track_status(track: &Track) -> TrackStatus {
         height: track.height,
         fps: track.fps,
         playable,
-        hls: crate::hls::sound::carries(&track.codec),
-        note: (!playable).then(|| "not playable over WebRTC yet".into()),
+        hls,
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
     }
 }
 

@@ -36,15 +36,27 @@ pub(super) struct AxisState {
     pub stops: u32,
     pub stop_at: u64,
     pub failed: u32,
+    /// At the end: it may move on, as no stop was taken.
+    pub owed: bool,
 }
 
 impl AxisState {
     /// A new movement.
-    pub fn wish(&mut self, wish: Wish, ticket: Ticket) {
-        self.wish = Some(wish);
-        self.tickets.push(ticket);
+    pub fn wish(&mut self, now: u64, wish: Wish, ticket: Ticket) {
         // The newest movement takes the place of what a stop would end.
         self.stops = 0;
+        // But a way of some axes leaves the speed of the others, which nothing would end then.
+        if self.moving && matches!(&wish.task, Task::Go(go) if !go.whole()) {
+            (self.stops, self.stop_at, self.failed) = (1, now, 0);
+        }
+        self.wish = Some(wish);
+        self.tickets.push(ticket);
+    }
+
+    /// Those who are answered by the exchange that begins now: a stop before a movement is
+    /// nobody's.
+    pub fn answered(&mut self) -> Vec<Ticket> {
+        if self.wish.is_some() { Vec::new() } else { std::mem::take(&mut self.tickets) }
     }
 
     /// To be stopped, twice.
@@ -66,6 +78,12 @@ impl AxisState {
         (self.stops, self.stop_at) = (if self.moving { 2 } else { 0 }, until);
     }
 
+    /// Nothing is said to the camera any more: the stop of what moves is left to the next one.
+    pub fn leave(&mut self) {
+        self.owed |= self.moving;
+        self.forget();
+    }
+
     /// Nothing more is said on this axis.
     pub fn forget(&mut self) {
         (self.wish, self.moving, self.deadline, self.stops) = (None, false, None, 0);
@@ -82,7 +100,7 @@ impl AxisState {
     pub fn moved(&mut self, now: u64, task: &Task, result: &Result<Done, Fault>, closing: bool) {
         match (task, result) {
             (Task::Drive(drive, _), Ok(_)) if drive.is_stop() => {
-                (self.moving, self.deadline, self.failed) = (false, None, 0);
+                (self.moving, self.deadline, self.failed, self.owed) = (false, None, 0, false);
                 self.stops = self.stops.saturating_sub(1);
                 // Nothing else is said any more: the second one can go at once.
                 self.stop_at = if closing { now } else { now.saturating_add(REPEAT) };
@@ -93,6 +111,7 @@ impl AxisState {
                 self.failed = self.failed.saturating_add(1);
                 if closing {
                     self.stops -= 1;
+                    self.owed |= self.moving;
                     self.moving = self.stops > 0;
                 } else if self.failed >= TRIES && !self.moving {
                     self.stops = 0;
@@ -103,9 +122,10 @@ impl AxisState {
             // It goes by itself now, and stops by itself.
             (Task::Go(_), Ok(_)) => (self.moving, self.deadline) = (false, None),
             // It never began.
-            (Task::Drive(drive, _), Err(Fault::Unsupported(_) | Fault::OutOfRange(_) | Fault::Refused { .. }))
-                if !drive.is_stop() =>
-            {
+            (
+                Task::Drive(drive, _),
+                Err(Fault::Unsupported(_) | Fault::OutOfRange(_) | Fault::Refused { .. } | Fault::Denied(_)),
+            ) if !drive.is_stop() => {
                 // An earlier one goes on, and is stopped.
                 (self.moving, self.deadline) = (self.was_moving, None);
             }

@@ -22,10 +22,12 @@ const IDLE: Duration = Duration::from_secs(20);
 /// What a camera answered; not yet whether it agrees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The HTTP status. Never 401, and never a redirect.
+    /// The HTTP status. Of [`Client::send`] never 401, and never a redirect.
     pub status: u16,
     /// The body, decoded; empty where it is no text.
     pub text: String,
+    /// Whether a 401 asks for HTTP Digest.
+    pub digest: bool,
 }
 
 /// A connection to one camera. Keeps its nonce, so that a request costs one round trip.
@@ -109,15 +111,14 @@ impl Client {
                 self.ever |= answered;
                 return match status.is_redirection() {
                     true => Err(self.redirected(&headers)),
-                    false => Ok(Answer { status: status.as_u16(), text }),
+                    false => Ok(Answer { status: status.as_u16(), text, digest: false }),
                 };
             }
             if let Some(fault) = locked(&text) {
                 self.digest = None;
                 return Err(fault);
             }
-            let challenge = Digest::challenge(headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()));
-            match challenge {
+            match challenge(&headers) {
                 _ if self.user.is_empty() => {
                     let reason = "the camera wants a user name and a password (401)".to_owned();
                     return Err(Fault::Refused { reason, locked: None });
@@ -154,11 +155,30 @@ impl Client {
     /// One exchange without credentials, whatever comes: finding out what a camera is must
     /// not cost an attempt at its password.
     pub async fn peek(&self, method: Method, path: &str, media_type: &str, body: String) -> Outcome<Answer> {
+        self.plain(method, path, media_type, body).await.map(|(answer, _)| answer)
+    }
+
+    /// One exchange whose body proves the password, or need not: no challenge is taken up, so
+    /// that it is judged once.
+    ///
+    /// Errors: as of [`Client::send`], but for a 401, which is an answer where the account is
+    /// not locked.
+    pub async fn say(&self, method: Method, path: &str, media_type: &str, body: String) -> Outcome<Answer> {
+        let (answer, headers) = self.plain(method, path, media_type, body).await?;
+        match answer.status {
+            300..=399 => Err(self.redirected(&headers)),
+            401 => locked(&answer.text).map_or(Ok(answer), Err),
+            _ => Ok(answer),
+        }
+    }
+
+    async fn plain(&self, method: Method, path: &str, media_type: &str, body: String) -> Outcome<(Answer, HeaderMap)> {
         let request = self.request(&method, path, media_type, body)?;
-        let (status, _, text) = tokio::time::timeout(TIMEOUT, self.exchange(request))
+        let (status, headers, text) = tokio::time::timeout(TIMEOUT, self.exchange(request))
             .await
             .map_err(|_| self.silent("does not answer"))??;
-        Ok(Answer { status: status.as_u16(), text })
+        let digest = status == StatusCode::UNAUTHORIZED && matches!(challenge(&headers), Challenge::Digest(_));
+        Ok((Answer { status: status.as_u16(), text, digest }, headers))
     }
 
     fn request(&self, method: &Method, path: &str, media_type: &str, body: String) -> Outcome<reqwest::RequestBuilder> {
@@ -210,6 +230,10 @@ impl Client {
         let to = redact::url(to).chars().filter(|c| !c.is_control()).take(200).collect::<String>();
         Fault::Rejected(format!("the camera sends to {to}, which is not followed; if that is right, set ptz.url"))
     }
+}
+
+fn challenge(headers: &HeaderMap) -> Challenge {
+    Digest::challenge(headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()))
 }
 
 /// The innermost reason, which is the one that says something.

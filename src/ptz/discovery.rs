@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
-use url::Url;
+use url::{Host, Url};
 
 use super::soap::{self, Opened};
 use super::xml;
@@ -19,6 +19,8 @@ pub const MULTICAST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 
 const CAMERAS: usize = 1_024;
 /// A datagram.
 const LONGEST: usize = 64 << 10;
+/// How long a name may take to be looked up.
+const NAMES: Duration = Duration::from_secs(2);
 
 /// A camera that answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +29,8 @@ pub struct Found {
     pub name: String,
     /// Its model (`…/hardware/…`).
     pub hardware: String,
-    /// Its device service, at the address that it answered from.
+    /// Its device service, at the address that it answered from; over https by its name, where
+    /// that name leads there.
     pub service: Url,
 }
 
@@ -55,12 +58,33 @@ pub async fn probe(to: SocketAddr, wait: Duration) -> std::io::Result<Vec<Found>
     let until = Instant::now() + wait;
     let answers = futures_util::future::join_all(sockets.iter().map(|socket| collect(socket, &id, until))).await;
     let mut all = BTreeMap::new();
-    for (endpoint, found) in answers.into_iter().flatten() {
-        all.entry(endpoint).or_insert(found);
+    for (endpoint, found, host) in answers.into_iter().flatten() {
+        all.entry(endpoint).or_insert((found, host));
     }
-    let mut all: Vec<Found> = all.into_values().collect();
+    let named = all.into_values().map(|(found, host)| by_name(found, host));
+    let mut all: Vec<Found> = futures_util::future::join_all(named).await;
     all.sort_by(|a, b| a.service.as_str().cmp(b.service.as_str()));
     Ok(all)
+}
+
+/// A service that is known by a name, by that name: its certificate has no address in it. Only
+/// where the name leads to where the answer came from, so that nobody is spoken to but who
+/// answered.
+async fn by_name(mut found: Found, host: Option<String>) -> Found {
+    let (Some(host), Some(port)) = (host, found.service.port_or_known_default()) else { return found };
+    let here = found.service.host().and_then(|host| match host {
+        Host::Ipv4(ip) => Some(IpAddr::V4(ip)),
+        Host::Ipv6(ip) => Some(IpAddr::V6(ip)),
+        Host::Domain(_) => None,
+    });
+    let addresses = tokio::time::timeout(NAMES, tokio::net::lookup_host((host.as_str(), port))).await;
+    if let Ok(Ok(mut addresses)) = addresses
+        && addresses.any(|address| Some(address.ip()) == here)
+    {
+        // It was the host of a URL before.
+        let _ = found.service.set_host(Some(&host));
+    }
+    found
 }
 
 /// The addresses to send from: for multicast every interface's, since the system would
@@ -82,7 +106,7 @@ fn locals(to: SocketAddr) -> Vec<SocketAddr> {
     vec![SocketAddr::new(any, 0)]
 }
 
-async fn collect(socket: &UdpSocket, id: &str, until: Instant) -> Vec<(String, Found)> {
+async fn collect(socket: &UdpSocket, id: &str, until: Instant) -> Vec<(String, Found, Option<String>)> {
     let mut all = Vec::new();
     let mut buffer = vec![0; LONGEST];
     while all.len() < CAMERAS {
@@ -138,8 +162,9 @@ struct Endpoint {
     address: String,
 }
 
-/// The cameras in a datagram that answers the probe `id`; nothing in any other.
-fn matches(text: &str, id: &str, from: IpAddr) -> Vec<(String, Found)> {
+/// The cameras in a datagram that answers the probe `id`; nothing in any other. With each its
+/// endpoint, and the name in the address of an https service.
+fn matches(text: &str, id: &str, from: IpAddr) -> Vec<(String, Found, Option<String>)> {
     if !text.contains(id) {
         return Vec::new();
     }
@@ -152,10 +177,11 @@ fn matches(text: &str, id: &str, from: IpAddr) -> Vec<(String, Found)> {
             .filter(|a| matches!(a.scheme(), "http" | "https") && a.host().is_some())
             .collect();
         let here = |a: &&Url| a.host_str().is_some_and(|h| h.trim_matches(['[', ']']) == from.to_string());
-        let v4 = |a: &&Url| matches!(a.host(), Some(url::Host::Ipv4(_)));
+        let v4 = |a: &&Url| matches!(a.host(), Some(Host::Ipv4(_)));
         let service = services.iter().find(here).or(services.iter().find(v4)).or(services.first())?.clone();
         // Only where the answer came from: whoever answers must not send a login elsewhere.
         let mut service = service;
+        let host = service.domain().filter(|_| service.scheme() == "https").map(str::to_owned);
         service.set_ip_host(from).ok()?;
         let scope = |kind: &str| {
             let part = m.scopes.split_whitespace().find_map(|s| s.split_once(&format!("onvif.org/{kind}/")))?.1;
@@ -167,7 +193,7 @@ fn matches(text: &str, id: &str, from: IpAddr) -> Vec<(String, Found)> {
             "" => service.to_string(),
             address => address.to_owned(),
         };
-        Some((endpoint, Found { name, hardware: scope("hardware").unwrap_or_default(), service }))
+        Some((endpoint, Found { name, hardware: scope("hardware").unwrap_or_default(), service }, host))
     };
     matches.all.iter().take(CAMERAS).filter_map(found).collect()
 }
@@ -206,6 +232,24 @@ mod tests {
         assert_eq!((bare[0].1.name.as_str(), bare[0].1.service.as_str()), ("camera", "http://192.0.2.7/x"));
         let evil = matches(&answer("https://evil.example:8443/x", ""), ID, FROM);
         assert_eq!(evil[0].1.service.as_str(), "https://192.0.2.7:8443/x");
+        assert_eq!(evil[0].2.as_deref(), Some("evil.example"));
+        assert_eq!((&all[0].2, &bare[0].2), (&None, &None));
+    }
+
+    #[tokio::test]
+    async fn a_name_counts_where_it_leads_to_the_camera() {
+        let found = |ip: &str| Found {
+            name: "gate".into(),
+            hardware: String::new(),
+            service: Url::parse(&format!("https://{ip}:8443/x")).unwrap(),
+        };
+        let named = by_name(found("127.0.0.1"), Some("localhost".into())).await;
+        assert_eq!(named.service.as_str(), "https://localhost:8443/x");
+        for (ip, host) in [("127.0.0.9", Some("localhost")), ("127.0.0.1", Some("camera.invalid")), ("127.0.0.1", None)]
+        {
+            let kept = by_name(found(ip), host.map(str::to_owned)).await;
+            assert_eq!(kept.service.as_str(), format!("https://{ip}:8443/x"), "{host:?}");
+        }
     }
 
     #[test]

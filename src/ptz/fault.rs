@@ -6,6 +6,11 @@ use std::time::Duration;
 use crate::error::{Error, Kind};
 use crate::redact::Secret;
 
+/// How long a refused password is not tried again.
+pub const HOLD: Duration = Duration::from_secs(30 * 60);
+/// A camera's own lock is outwaited by so much.
+pub const SLACK: Duration = Duration::from_secs(60);
+
 /// Why an exchange with a camera failed. Texts have no credentials in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -20,6 +25,8 @@ pub enum Fault {
     Silent(String),
     /// The camera says no, in its own words.
     Rejected(String),
+    /// The camera does not let this user do that; the password is right.
+    Denied(String),
     /// There is no such preset or patrol.
     NotFound(String),
     /// The camera cannot do that.
@@ -35,9 +42,18 @@ impl Fault {
             Fault::Refused { reason, .. }
             | Fault::Silent(reason)
             | Fault::Rejected(reason)
+            | Fault::Denied(reason)
             | Fault::NotFound(reason)
             | Fault::Unsupported(reason)
             | Fault::OutOfRange(reason) => reason,
+        }
+    }
+
+    /// For how long the camera is left in peace after that; none but for a refusal.
+    pub fn hold(&self) -> Duration {
+        match self {
+            Fault::Refused { locked, .. } => locked.map_or(HOLD, |locked| locked.saturating_add(SLACK)),
+            _ => Duration::ZERO,
         }
     }
 
@@ -46,6 +62,7 @@ impl Fault {
         let (Fault::Refused { reason, .. }
         | Fault::Silent(reason)
         | Fault::Rejected(reason)
+        | Fault::Denied(reason)
         | Fault::NotFound(reason)
         | Fault::Unsupported(reason)
         | Fault::OutOfRange(reason)) = &mut self;
@@ -63,7 +80,7 @@ impl fmt::Display for Fault {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Error {
         let kind = match &fault {
-            Fault::Refused { .. } | Fault::Rejected(_) => Kind::BadGateway,
+            Fault::Refused { .. } | Fault::Rejected(_) | Fault::Denied(_) => Kind::BadGateway,
             Fault::Silent(_) => Kind::GatewayTimeout,
             Fault::NotFound(_) => Kind::NotFound,
             Fault::Unsupported(_) => Kind::Conflict,

@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 
 use super::client::Client;
 use super::hikvision_xml::{ChannelCap, DeviceInfo, High, PtzStatus};
-use super::isapi::{No, call, corners, flip, grid, percent};
-use super::lens::Lens;
+use super::isapi::{No, call, corners, grid, percent};
+use super::lens::{Lens, flip};
 use super::xml;
 use super::{
     About, Boxed, Capabilities, Drive, Driver, Edit, Fault, Frame, Go, Outcome, Position, Preset, Reading, Unit,
@@ -162,12 +162,12 @@ impl Hikvision {
         // Natively half a picture at most.
         let near = by.pan.abs() <= 0.5 && by.tilt.abs() <= 0.5;
         if !self.no_relative && near {
-            let part = |fraction: f64| (fraction * 2.0 * 255.0).round() as i64;
+            let part = |fraction: f64, inverted: bool| (flip(fraction, inverted) * 2.0 * 255.0).round() as i64;
             let body = format!(
                 "<PTZData><Relative><positionX>{}</positionX><positionY>{}</positionY><relativeZoom>{}</relativeZoom>\
                  </Relative></PTZData>",
-                part(by.pan),
-                part(by.tilt),
+                part(by.pan, self.target.invert_pan),
+                part(by.tilt, self.target.invert_tilt),
                 (by.zoom * 100.0).round() as i64
             );
             match self.put("relative", &body).await {
@@ -175,6 +175,7 @@ impl Hikvision {
                 done => return done,
             }
         }
+        // Positions are inverted on their way in and out already.
         let at = self.position().await?;
         let to = self.lens.shifted(at, by.pan, by.tilt, 1.0 + by.zoom);
         self.to(to).await
@@ -251,7 +252,7 @@ impl Driver for Hikvision {
 
     fn go<'a>(&'a mut self, go: &'a Go) -> Boxed<'a, Outcome<()>> {
         Box::pin(async move {
-            if matches!(go, Go::To(..) | Go::By(_) | Go::Box(_)) && !self.lens.known {
+            if matches!(go, Go::To(..) | Go::By(_) | Go::Box(_) | Go::Center(..)) && !self.lens.known {
                 self.find_out().await?;
             }
             match go {
@@ -260,10 +261,7 @@ impl Driver for Hikvision {
                     self.lens.fits(to)?;
                     self.to(to).await?
                 }
-                Go::By(by) => {
-                    let (pan, tilt) = (flip(by.pan, self.target.invert_pan), flip(by.tilt, self.target.invert_tilt));
-                    self.by(Velocity { pan, tilt, zoom: by.zoom }).await?
-                }
+                Go::By(by) => self.by(*by).await?,
                 Go::Preset(id) => self.goto(id).await?,
                 Go::Home => self.put("homeposition/goto", "").await?,
                 Go::Patrol(id) => self.patrol(id, "start").await?,

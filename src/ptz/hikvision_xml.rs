@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::xml::{flag, number};
+use super::xml::{Range, flag, number};
 
 /// `<ResponseStatus>`
 #[derive(Debug, Default, Deserialize)]
@@ -128,24 +128,4 @@ pub struct Space {
     pub y: Range,
     #[serde(rename = "ZRange")]
     pub z: Range,
-}
-
-/// `<Min>` and `<Max>`.
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(default)]
-pub struct Range {
-    #[serde(rename = "Min", deserialize_with = "number")]
-    min: Option<f64>,
-    #[serde(rename = "Max", deserialize_with = "number")]
-    max: Option<f64>,
-}
-
-impl Range {
-    /// The range in whole units, where there is one.
-    pub fn tenths(self) -> Option<(f64, f64)> {
-        match (self.min, self.max) {
-            (Some(min), Some(max)) if min < max => Some((min / 10.0, max / 10.0)),
-            _ => None,
-        }
-    }
 }

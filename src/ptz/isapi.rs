@@ -76,11 +76,6 @@ pub(super) fn percent(speed: f64) -> i64 {
     }
 }
 
-/// The other way round, without a minus zero.
-pub(super) fn flip(value: f64, inverted: bool) -> f64 {
-    if inverted { -value + 0.0 } else { value }
-}
-
 /// A point of the picture on the grid of `position3D`: 0 to 255, from the lower left.
 pub(super) fn grid(x: f64, y: f64) -> (i64, i64) {
     let whole = |fraction: f64| (fraction.clamp(0.0, 1.0) * 255.0).round() as i64;

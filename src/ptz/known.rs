@@ -3,12 +3,8 @@
 
 use super::exchange::{Done, Task};
 use super::state::millis;
-use super::{About, Axis, Capabilities, Fault, Reading, Status};
+use super::{About, Axis, Capabilities, Fault, Go, Reading, Status};
 
-/// How long a refused password is not tried again.
-pub const HOLD: u64 = 30 * 60_000;
-/// A camera's own lock is outwaited by so much.
-const SLACK: u64 = 60_000;
 /// After so long a movement without a speed has begun to show in the position.
 const BEGINS: u64 = 600;
 /// Two positions that are compared are at most so far apart.
@@ -41,9 +37,8 @@ impl Known {
         self.spoke = Some(now);
         match result {
             Err(Fault::Silent(reason)) => (self.online, self.error) = (false, Some(reason.clone())),
-            Err(Fault::Refused { reason, locked }) => {
-                let hold = locked.map_or(HOLD, |locked| millis(locked).saturating_add(SLACK));
-                self.held = Some((reason.clone(), now.saturating_add(hold)));
+            Err(fault @ Fault::Refused { reason, .. }) => {
+                self.held = Some((reason.clone(), now.saturating_add(millis(fault.hold()))));
                 (self.online, self.error) = (false, Some(reason.clone()));
                 self.proven = false;
             }
@@ -57,10 +52,23 @@ impl Known {
             (_, Ok(Done::About(about))) => self.about = Some(about.clone()),
             (_, Ok(Done::Reading(reading))) => self.read(now, *reading),
             (Task::Go(_), Ok(_)) => self.went = Some(now),
+            (_, Err(Fault::Unsupported(_))) => self.lacks(task),
             // What was read while it moved says nothing of what it does from now on.
             (Task::Drive(drive, _), Ok(_)) if drive.is_stop() && drive.axis() == Axis::Move => {
                 (self.reading, self.changed, self.went) = (None, false, None);
             }
+            _ => {}
+        }
+    }
+
+    /// The camera cannot do that, whatever it said.
+    fn lacks(&mut self, task: &Task) {
+        let Some(about) = &mut self.about else { return };
+        let can = &mut about.capabilities;
+        match task {
+            Task::Drive(drive, _) if drive.axis() == Axis::Focus => can.focus = false,
+            Task::Drive(drive, _) if drive.axis() == Axis::Iris => can.iris = false,
+            Task::Go(Go::Box(_)) => can.box_zoom = false,
             _ => {}
         }
     }
@@ -82,8 +90,8 @@ impl Known {
         let (reason, until) = self.held.as_ref().filter(|(_, until)| now < *until)?;
         let minutes = (until - now).div_ceil(60_000);
         let reason = format!(
-            "{reason}; not tried again for {minutes} min, so that the camera does not lock the account, unless the \
-             configuration changes"
+            "{reason}; not tried again for {minutes} min, so that the camera does not lock the account, unless user or \
+             password change in the configuration"
         );
         Some(Fault::Refused { reason, locked: None })
     }

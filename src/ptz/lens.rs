@@ -95,6 +95,11 @@ impl Lens {
     }
 }
 
+/// The other way round where an axis is inverted, without a minus zero.
+pub fn flip(value: f64, inverted: bool) -> f64 {
+    if inverted { -value + 0.0 } else { value }
+}
+
 /// Whether two positions are the same, as cameras stop near where they were sent.
 pub fn near(a: Position, b: Position) -> bool {
     let close = |a: Option<f64>, b: Option<f64>, by: f64| match (a, b) {

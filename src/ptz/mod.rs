@@ -11,11 +11,13 @@
 //! | [`fault`] | what goes wrong with a camera |
 //! | [`state`] | the decisions (pure); [`exchange`]: its words, `axis`, `known`: what it knows |
 //! | [`steerer`], [`steerers`] | one task per camera, and all of them by name |
+//! | [`account`] | one login for all paths of a camera |
 //! | [`client`], [`digest`], [`tls`] | HTTP to a camera: digest, bounds, certificates |
 //! | [`xml`] | bounded XML (pure) |
 //! | [`hikvision`], [`onvif`], [`soap`] | the drivers |
 //! | [`discovery`] | WS-Discovery |
 
+pub mod account;
 mod auto;
 mod axis;
 pub mod client;
@@ -32,6 +34,7 @@ pub mod lens;
 pub mod onvif;
 mod onvif_learn;
 mod onvif_session;
+mod onvif_space;
 mod onvif_xml;
 pub mod soap;
 pub mod state;
@@ -157,6 +160,19 @@ pub enum Go {
     Box(Frame),
     /// The middle of the picture to a point: fractions from the left and from the top.
     Center(f64, f64),
+}
+
+impl Go {
+    /// Whether pan, tilt and zoom all go somewhere. Where one does not, a speed that it has
+    /// may stay on it.
+    pub fn whole(&self) -> bool {
+        match self {
+            Go::To(to, _) => to.pan.is_some() && to.tilt.is_some() && to.zoom.is_some(),
+            Go::By(by) => by.pan != 0.0 && by.tilt != 0.0 && by.zoom != 0.0,
+            Go::Center(..) => false,
+            Go::Preset(_) | Go::Home | Go::Patrol(_) | Go::Box(_) => true,
+        }
+    }
 }
 
 /// A piece of the picture, in fractions of it from the left and from the top.

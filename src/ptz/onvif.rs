@@ -6,18 +6,17 @@
 
 use std::time::Duration;
 
-use super::lens;
+use super::lens::{self, flip};
 use super::onvif_learn::Learnt;
 use super::onvif_session::{No, Session};
-use super::onvif_xml::{Presets, SetPreset, Space, StatusResponse, There, Vectors};
+use super::onvif_space::{On, in_range, is_degrees, is_fov, part, same_part, scaled};
+use super::onvif_xml::{Presets, SetPreset, StatusResponse, There, Vectors};
 use super::xml;
 use super::{
     About, Boxed, Capabilities, Drive, Driver, Edit, Fault, Go, Outcome, Position, Preset, Reading, Unit, Velocity,
 };
 use crate::config::PtzTarget;
 
-const SPACES: &str = "http://www.onvif.org/ver10/tptz/PanTiltSpaces";
-const GENERIC: (f64, f64) = (-1.0, 1.0);
 /// Degrees that a picture is wide and high where nothing is known of the lens.
 const PICTURE: (f64, f64) = (60.0, 33.75);
 
@@ -27,12 +26,14 @@ pub struct Onvif {
     target: PtzTarget,
     /// It refused a time-out, and moves until it is stopped.
     no_timeout: bool,
+    /// Pan or tilt, and zoom, may have a speed of ours.
+    on: On,
 }
 
 impl Onvif {
     /// For a camera; nothing is sent yet.
     pub fn new(target: &PtzTarget) -> Outcome<Onvif> {
-        Ok(Onvif { session: Session::new(target)?, target: target.clone(), no_timeout: false })
+        Ok(Onvif { session: Session::new(target)?, target: target.clone(), no_timeout: false, on: On::default() })
     }
 
     /// The RTSP addresses of its profiles: token, address.
@@ -87,21 +88,18 @@ impl Onvif {
         };
         if velocity.is_zero() {
             let both = "<tptz:PanTilt>true</tptz:PanTilt><tptz:Zoom>true</tptz:Zoom>";
-            return self.ptz("Stop", both).await.map(drop);
+            self.ptz("Stop", both).await?;
+            self.on = On::default();
+            return Ok(());
         }
         let (pan, tilt) = (flip(velocity.pan, self.target.invert_pan), flip(velocity.tilt, self.target.invert_tilt));
         let spaces = &self.session.learn().await?.node.spaces;
+        let speed = Velocity { pan, tilt, zoom: velocity.zoom };
         let (turn, lens) = (spaces.continuous.first(), spaces.continuous_zoom.first());
-        let untold = turn.is_none() && lens.is_none();
-        let mut parts = String::new();
-        if turn.is_some() || untold || pan != 0.0 || tilt != 0.0 {
-            let (x, y) = (scaled(pan, turn.and_then(|s| s.x.ends())), scaled(tilt, turn.and_then(|s| s.y.ends())));
-            parts += &format!("<tt:PanTilt x=\"{x}\" y=\"{y}\"/>");
-        }
-        if lens.is_some() || velocity.zoom != 0.0 {
-            parts += &format!("<tt:Zoom x=\"{}\"/>", scaled(velocity.zoom, lens.and_then(|s| s.x.ends())));
-        }
-        let velocity = format!("<tptz:Velocity>{parts}</tptz:Velocity>");
+        let velocity = format!("<tptz:Velocity>{}</tptz:Velocity>", self.on.speeds(speed, turn, lens));
+        // Before it is sent: it may arrive although nothing comes back.
+        self.on.turns |= pan != 0.0 || tilt != 0.0;
+        self.on.zooms |= speed.zoom != 0.0;
         if !self.no_timeout {
             // For the case that we go away ourselves; whole seconds, as many cameras want them.
             let seconds = lasts.as_secs_f64().ceil().max(1.0);
@@ -211,15 +209,16 @@ impl Onvif {
 
     /// By fractions of the picture.
     async fn by(&mut self, by: Velocity) -> Result<(), No> {
+        let (pan, tilt) = (flip(by.pan, self.target.invert_pan), flip(by.tilt, self.target.invert_tilt));
         let spaces = &self.session.learn().await?.node.spaces;
         let Some(space) = spaces.relative.iter().find(|s| is_fov(s)).or(spaces.relative.first()) else {
             return Err(Fault::Unsupported("the camera cannot move by parts of its picture".into()).into());
         };
         let (x, y) = match is_fov(space) {
             // There 1 is half the picture.
-            true => (by.pan * 2.0, by.tilt * 2.0),
+            true => (pan * 2.0, tilt * 2.0),
             // There 1 is half the range, of which no more is known.
-            false => (by.pan * PICTURE.0 / 180.0, by.tilt * PICTURE.1 / 90.0),
+            false => (pan * PICTURE.0 / 180.0, tilt * PICTURE.1 / 90.0),
         };
         let (x, y) = (scaled(x.clamp(-1.0, 1.0), space.x.ends()), scaled(y.clamp(-1.0, 1.0), space.y.ends()));
         let mut parts = format!("<tt:PanTilt x=\"{x}\" y=\"{y}\" space=\"{}\"/>", xml::escape(space.uri.trim()));
@@ -302,10 +301,7 @@ impl Driver for Onvif {
         Box::pin(async move {
             match go {
                 Go::To(to, unit) => self.to(*to, *unit).await?,
-                Go::By(by) => {
-                    let (pan, tilt) = (flip(by.pan, self.target.invert_pan), flip(by.tilt, self.target.invert_tilt));
-                    self.by(Velocity { pan, tilt, zoom: by.zoom }).await?
-                }
+                Go::By(by) => self.by(*by).await?,
                 Go::Center(x, y) => self.by(Velocity { pan: x - 0.5, tilt: 0.5 - y, zoom: 0.0 }).await?,
                 Go::Preset(id) => self.by_token("GotoPreset", "Preset", id, "").await?,
                 Go::Home => self.ptz("GotoHomePosition", "").await.map(drop)?,
@@ -353,46 +349,4 @@ impl Driver for Onvif {
             Ok(None)
         })
     }
-}
-
-fn is_degrees(space: &Space) -> bool {
-    space.uri.contains("Spherical") || space.x.ends().is_some_and(|(low, high)| high - low > 4.0)
-}
-
-fn is_fov(space: &Space) -> bool {
-    space.uri.trim() == format!("{SPACES}/TranslationSpaceFov")
-}
-
-fn flip(value: f64, inverted: bool) -> f64 {
-    if inverted { -value + 0.0 } else { value }
-}
-
-/// 0 to 1 of a range.
-fn part(value: f64, (low, high): (f64, f64)) -> f64 {
-    ((value - low) / (high - low)).clamp(0.0, 1.0)
-}
-
-/// −1 to 1 onto the camera's range, the middle staying the middle.
-fn scaled(value: f64, range: Option<(f64, f64)>) -> f64 {
-    let (low, high) = range.unwrap_or(GENERIC);
-    match (low, high) {
-        GENERIC => value,
-        _ => low + (value + 1.0) / 2.0 * (high - low),
-    }
-}
-
-/// Degrees within the camera's range, a whole turn further on where that helps.
-fn in_range(name: &str, value: f64, range: Option<(f64, f64)>, turns: bool) -> Outcome<f64> {
-    let Some((low, high)) = range else { return Ok(value) };
-    let turned = [value, value - 360.0, value + 360.0];
-    let fits = turned.iter().take(if turns { 3 } else { 1 }).find(|v| (low..=high).contains(*v));
-    fits.copied().ok_or_else(|| Fault::OutOfRange(format!("{name} must be from {low} to {high} on this camera")))
-}
-
-fn same_part(a: Position, b: Position) -> bool {
-    let close = |a: Option<f64>, b: Option<f64>| match (a, b) {
-        (Some(a), Some(b)) => (a - b).abs() < 0.005,
-        _ => true,
-    };
-    close(a.pan, b.pan) && close(a.tilt, b.tilt) && close(a.zoom, b.zoom)
 }

@@ -21,6 +21,16 @@ pub struct Learnt {
     pub node: Node,
 }
 
+impl Learnt {
+    /// The path and the body of a call that takes a login, was granted, and changes nothing.
+    pub(super) fn harmless(&self) -> (String, &'static str) {
+        match self.media.is_empty() {
+            false => (self.media.clone(), "<trt:GetProfiles/>"),
+            true => (self.media2.clone(), "<tr2:GetProfiles><tr2:Type>All</tr2:Type></tr2:GetProfiles>"),
+        }
+    }
+}
+
 impl Session {
     /// Services, profile and node.
     pub async fn learn(&mut self) -> Result<&Learnt, No> {

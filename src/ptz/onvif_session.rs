@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 
-use super::client::Client;
+use super::client::{Answer, Client};
 use super::onvif_learn::Learnt;
 use super::onvif_xml::Clock;
 use super::soap::{self, Opened, SoapFault};
@@ -28,6 +28,11 @@ pub enum No {
 }
 
 impl No {
+    /// Whether the login was not accepted.
+    fn denied(&self) -> bool {
+        matches!(self, No::Soap(fault) if fault.denies())
+    }
+
     /// Whether the camera names this code.
     pub fn is(&self, code: &str) -> bool {
         matches!(self, No::Soap(fault) if fault.is(code))
@@ -49,21 +54,45 @@ impl From<No> for Fault {
     }
 }
 
+/// How the camera takes its password. Never both: a wrong one would be judged twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Login {
+    /// Not known: asked without any first, the camera says which it wants, and what everybody
+    /// may ask costs no attempt.
+    Unknown,
+    /// A WS-UsernameToken in the message.
+    Token,
+    /// HTTP Digest.
+    Http,
+}
+
 /// The conversation.
 pub struct Session {
     client: Client,
     pub(super) target: PtzTarget,
     /// The camera's clock less ours, in seconds, and when that was so.
     clock: Option<(i64, Instant)>,
+    /// How it logs in; remembered once that worked.
+    login: Login,
     /// The password was right once.
     proven: bool,
+    /// And was denied since.
+    doubted: bool,
     pub(super) learnt: Option<Learnt>,
 }
 
 impl Session {
     /// For a camera; nothing is sent yet.
     pub fn new(target: &PtzTarget) -> Outcome<Session> {
-        Ok(Session { client: Client::new(target)?, target: target.clone(), clock: None, proven: false, learnt: None })
+        Ok(Session {
+            client: Client::new(target)?,
+            target: target.clone(),
+            clock: None,
+            login: Login::Unknown,
+            proven: false,
+            doubted: false,
+            learnt: None,
+        })
     }
 
     pub(super) fn device(&self) -> String {
@@ -72,48 +101,86 @@ impl Session {
 
     /// One exchange with the service at `path`; `body` is an element `prefix:Name`.
     pub async fn call<T: DeserializeOwned>(&mut self, path: &str, body: &str) -> Result<T, No> {
-        if self.clock.is_none() && !self.target.user.is_empty() {
-            self.read_clock().await?;
-        }
-        let name = name_of(body);
-        match self.once(path, name, body).await {
-            Err(no) if no.is("NotAuthorized") => {
-                // A password that was right: perhaps the camera's clock was set.
-                let old = self.clock.is_none_or(|(_, at)| at.elapsed() > CLOCK);
-                if self.proven && old {
-                    self.proven = false;
-                    self.read_clock().await?;
-                    return self.once(path, name, body).await.map_err(refused);
-                }
-                Err(refused(no))
-            }
+        match self.once(self.login, !self.proven, path, body).await {
+            Err(no) if no.denied() => self.denied(no, path, body).await,
             Err(no) => {
                 if no.is("NoProfile") {
                     self.learnt = None;
                 }
                 Err(no)
             }
-            done => {
-                self.proven = true;
-                done
-            }
+            done => done,
         }
     }
 
-    async fn once<T: DeserializeOwned>(&mut self, path: &str, name: &str, body: &str) -> Result<T, No> {
-        let user = self.target.user.as_str();
-        let now = self.now();
-        let login = (!user.is_empty()).then_some((user, &self.target.password, now));
-        let message = soap::envelope(body, login);
-        let answer = self.client.send(Method::POST, path, &media_type(body), message).await?;
-        match soap::open(&answer.text, &format!("{name}Response")) {
-            Ok(Opened::Response(response)) => Ok(response),
-            Ok(Opened::Fault(fault)) => Err(No::Soap(fault)),
-            Err(why) if (200..300).contains(&answer.status) => {
-                Err(Fault::Rejected(format!("the camera's answer to {name} cannot be read: {why}")).into())
+    /// Where the login was not accepted. Of a password that was right perhaps the camera's clock
+    /// was set, or it wants another login now; or this user may not do this, which is no reason
+    /// to hold the password back: what it was granted before is granted still then.
+    async fn denied<T: DeserializeOwned>(&mut self, no: No, path: &str, body: &str) -> Result<T, No> {
+        let old = self.clock.is_none_or(|(_, at)| at.elapsed() > CLOCK);
+        let mut no = no;
+        if self.proven && old {
+            self.clock = None;
+            match self.once(Login::Unknown, true, path, body).await {
+                Err(again) if again.denied() => no = again,
+                done => return done,
             }
-            Err(_) => Err(Fault::Rejected(format!("the camera refuses {name}: HTTP {}", answer.status)).into()),
         }
+        if self.proven && self.granted_still().await {
+            let words = Fault::from(no);
+            return Err(Fault::Denied(format!("the camera does not let this user do that; {words}")).into());
+        }
+        (self.login, self.proven) = (Login::Unknown, false);
+        Err(refused(no))
+    }
+
+    /// Whether the camera takes the password for something else. Where that cannot be told it
+    /// is believed once.
+    async fn granted_still(&mut self) -> bool {
+        if let Some((path, body)) = self.learnt.as_ref().map(super::onvif_learn::Learnt::harmless) {
+            match self.once::<serde::de::IgnoredAny>(self.login, false, &path, body).await {
+                Ok(_) => return true,
+                Err(no) if no.denied() => return false,
+                Err(_) => {}
+            }
+        }
+        !std::mem::replace(&mut self.doubted, true)
+    }
+
+    /// With this login; what comes of it is remembered where it was good. `untried`: as of
+    /// [`read`]. May be dropped at any await.
+    async fn once<T: DeserializeOwned>(
+        &mut self,
+        mut login: Login,
+        untried: bool,
+        path: &str,
+        body: &str,
+    ) -> Result<T, No> {
+        let (kind, name) = (media_type(body), name_of(body));
+        if self.target.user.is_empty() {
+            let answer = self.client.send(Method::POST, path, &kind, soap::envelope(body, None)).await?;
+            return read(&answer, name, false);
+        }
+        if login == Login::Unknown {
+            let answer = self.client.say(Method::POST, path, &kind, soap::envelope(body, None)).await?;
+            if let Ok(response) = read(&answer, name, false) {
+                return Ok(response);
+            }
+            login = if answer.digest { Login::Http } else { Login::Token };
+        }
+        let done = if login == Login::Http {
+            let answer = self.client.send(Method::POST, path, &kind, soap::envelope(body, None)).await?;
+            read(&answer, name, false)?
+        } else {
+            if self.clock.is_none() {
+                self.read_clock().await?;
+            }
+            let message = soap::envelope(body, Some((self.target.user.as_str(), &self.target.password, self.now())));
+            let answer = self.client.say(Method::POST, path, &kind, message).await?;
+            read(&answer, name, untried)?
+        };
+        (self.login, self.proven, self.doubted) = (login, true, false);
+        Ok(done)
     }
 
     fn now(&self) -> SystemTime {
@@ -173,6 +240,23 @@ pub fn clock_of(text: &str) -> Option<SystemTime> {
     humantime::parse_rfc3339(&text).ok()
 }
 
+/// What an answer to `name` comes to. Without SOAP a 401 denies the login, and a 403 where the
+/// password was `untried` before.
+fn read<T: DeserializeOwned>(answer: &Answer, name: &str, untried: bool) -> Result<T, No> {
+    match soap::open(&answer.text, &format!("{name}Response")) {
+        Ok(Opened::Response(response)) => Ok(response),
+        Ok(Opened::Fault(fault)) if fault.denies() || answer.status != 401 => Err(No::Soap(fault)),
+        Err(why) if (200..300).contains(&answer.status) => {
+            Err(Fault::Rejected(format!("the camera's answer to {name} cannot be read: {why}")).into())
+        }
+        _ if answer.status == 401 || (untried && answer.status == 403) => {
+            let codes = vec!["NotAuthorized".to_owned()];
+            Err(No::Soap(SoapFault { codes, reason: format!("HTTP {}", answer.status) }))
+        }
+        _ => Err(Fault::Rejected(format!("the camera refuses {name}: HTTP {}", answer.status)).into()),
+    }
+}
+
 fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
     let whole = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
     match to.duration_since(from) {
@@ -183,7 +267,7 @@ fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
 
 fn refused(no: No) -> No {
     match no {
-        No::Soap(fault) if fault.is("NotAuthorized") => {
+        No::Soap(fault) if fault.denies() => {
             let reason = format!("the camera refused the user name or the password: {}", fault.words());
             No::Fault(Fault::Refused { reason, locked: None })
         }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::xml::{flag, number};
+use super::xml::{Range, flag, number};
 
 /// An element that only has to be there.
 #[derive(Debug, Clone, Deserialize)]
@@ -207,22 +207,6 @@ pub struct Space {
     pub x: Range,
     #[serde(rename = "YRange")]
     pub y: Range,
-}
-
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(default)]
-pub struct Range {
-    #[serde(rename = "Min", deserialize_with = "number")]
-    min: Option<f64>,
-    #[serde(rename = "Max", deserialize_with = "number")]
-    max: Option<f64>,
-}
-
-impl Range {
-    /// Both ends, where they are two.
-    pub fn ends(self) -> Option<(f64, f64)> {
-        Some((self.min?, self.max?)).filter(|(min, max)| min < max)
-    }
 }
 
 /// `<GetStatusResponse>`

@@ -75,6 +75,13 @@ impl SoapFault {
         self.codes.iter().any(|c| c == code)
     }
 
+    /// Whether the login was not accepted: ONVIF Core §5.8.2.3, WS-Security 1.1 §12.
+    pub fn denies(&self) -> bool {
+        ["NotAuthorized", "FailedAuthentication", "FailedCheck", "InvalidSecurityToken"]
+            .iter()
+            .any(|code| self.is(code))
+    }
+
     /// The last code, and the reason.
     pub fn words(&self) -> String {
         match (self.codes.last().map(String::as_str).unwrap_or_default(), self.reason.as_str()) {
@@ -273,7 +280,16 @@ mod tests {
         let old = "<SOAP-ENV:Envelope xmlns:SOAP-ENV=\"x\"><SOAP-ENV:Body><SOAP-ENV:Fault><faultcode>SOAP-ENV:NotAuthorized\
                    </faultcode><faultstring>no</faultstring></SOAP-ENV:Fault></SOAP-ENV:Body></SOAP-ENV:Envelope>";
         let Ok(Opened::Fault(fault)) = open::<Presets>(old, "X") else { panic!() };
-        assert!(fault.is("NotAuthorized") && fault.reason == "no");
+        assert!(fault.is("NotAuthorized") && fault.denies() && fault.reason == "no");
+        let wss = message(
+            "<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>wsse:FailedAuthentication</s:Value></s:Subcode>\
+             </s:Code><s:Reason><s:Text>The security token could not be authenticated</s:Text></s:Reason></s:Fault>",
+        );
+        let Ok(Opened::Fault(fault)) = open::<Presets>(&wss, "X") else { panic!() };
+        assert!(fault.denies());
+        for code in ["Sender", "NoProfile", "ActionNotSupported"] {
+            assert!(!SoapFault { codes: vec![code.into()], reason: "not authorized".into() }.denies(), "{code}");
+        }
     }
 
     proptest! {

@@ -74,6 +74,12 @@ impl State {
         (self.known.online, self.known.error.as_deref())
     }
 
+    /// Whether the camera may still move although all is said: whoever steers it next is to
+    /// stop it first.
+    pub fn owes_a_stop(&self) -> bool {
+        self.axes.iter().any(|axis| axis.owed)
+    }
+
     /// When something is to be done without an event.
     pub fn due(&self) -> Option<u64> {
         let free = self.running.as_ref().is_none_or(|running| self.may_break_off(running));
@@ -156,9 +162,9 @@ impl State {
                 let lasts = lasts.map_or(self.lasts, millis);
                 let axis = drive.axis();
                 let wish = Wish { task: Task::Drive(drive, lasts), until: Some(now.saturating_add(lasts)) };
-                self.axes[index(axis)].wish(wish, ticket);
+                self.axes[index(axis)].wish(now, wish, ticket);
             }
-            Ask::Go(go) => self.axes[index(Axis::Move)].wish(Wish { task: Task::Go(go), until: None }, ticket),
+            Ask::Go(go) => self.axes[index(Axis::Move)].wish(now, Wish { task: Task::Go(go), until: None }, ticket),
             Ask::Stop => {
                 for axis in [Axis::Focus, Axis::Iris] {
                     let state = &self.axes[index(axis)];
@@ -227,10 +233,9 @@ impl State {
         let held = self.known.hold(now).is_some();
         for axis in &mut self.axes {
             // Where the password is refused a stop would be, too.
-            if axis.moving && !held {
-                axis.stop(now);
-            } else {
-                axis.stops = 0;
+            match axis.moving && !held {
+                true => axis.stop(now),
+                false => axis.leave(),
             }
         }
     }
@@ -259,7 +264,7 @@ impl State {
             if matches!(fault, Fault::Refused { .. }) {
                 match self.known.held_until().filter(|_| !self.closing) {
                     Some(until) => self.axes.iter_mut().for_each(|axis| axis.hold(until)),
-                    None => self.axes.iter_mut().for_each(AxisState::forget),
+                    None => self.axes.iter_mut().for_each(AxisState::leave),
                 }
             }
         }
@@ -329,7 +334,7 @@ impl State {
     }
 
     fn run(&mut self, task: Task, axis: Option<usize>, until: u64, out: &mut Vec<Command>) {
-        let tickets = axis.map(|axis| std::mem::take(&mut self.axes[axis].tickets)).unwrap_or_default();
+        let tickets = axis.map(|axis| self.axes[axis].answered()).unwrap_or_default();
         out.push(Command::Run(task.clone()));
         self.running = Some(Running { task, axis, until, tickets, broken_off: false });
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::account::Account;
 use super::auto;
 use super::state::{Answer, Command, Done, Event, State, Task, Ticket};
 use super::{Ask, Boxed, Camera, Capabilities, Driver, Fault, Outcome, Reply};
@@ -27,7 +28,7 @@ const FAR: Duration = Duration::from_secs(3_600);
 enum Request {
     Ask(Ask, oneshot::Sender<Answer>),
     Look,
-    Close(oneshot::Sender<()>),
+    Close(oneshot::Sender<bool>),
 }
 
 /// A camera's steerer; cheap to clone.
@@ -106,12 +107,11 @@ impl Handle {
         self.began.elapsed()
     }
 
-    /// Stops the camera if it moves, and ends. Returns when that is done.
-    pub async fn close(&self) {
+    /// Stops the camera if it moves, and ends. Returns when that is done: whether it may
+    /// still move, since it did not take the stop, or its password was refused.
+    pub async fn close(&self) -> bool {
         let (tx, rx) = oneshot::channel();
-        if self.tx.send(Request::Close(tx)).await.is_ok() {
-            let _ = rx.await;
-        }
+        self.tx.send(Request::Close(tx)).await.is_ok() && rx.await.unwrap_or(true)
     }
 }
 
@@ -129,8 +129,9 @@ pub enum Before {
     BrokeOff,
 }
 
-/// Starts the steerer of a path's camera on the present runtime.
-pub fn spawn(name: &str, target: &PtzTarget, before: Before) -> Handle {
+/// Starts the steerer of a path's camera on the present runtime. `account` is what it has in
+/// common with other paths.
+pub fn spawn(name: &str, target: &PtzTarget, account: Arc<Account>, before: Before) -> Handle {
     let (tx, rx) = mpsc::channel(MAILBOX);
     let driver = target.driver.word();
     let seen = watch::Sender::new(Camera {
@@ -146,6 +147,7 @@ pub fn spawn(name: &str, target: &PtzTarget, before: Before) -> Handle {
         state: State::new(target.move_timeout),
         driver: Some(auto::driver(target)),
         break_off: None,
+        account,
         password: target.password.clone(),
         began: handle.began,
         seen,
@@ -157,10 +159,10 @@ pub fn spawn(name: &str, target: &PtzTarget, before: Before) -> Handle {
         // The camera is looked at once without being asked, so that the list knows it.
         let first = match before {
             Before::Nothing => Event::Look,
-            Before::Ends(before) => {
-                before.close().await;
-                Event::Look
-            }
+            Before::Ends(before) => match before.close().await {
+                true => Event::Ask(NOBODY, Ask::Stop),
+                false => Event::Look,
+            },
             Before::BrokeOff => Event::Ask(NOBODY, Ask::Stop),
         };
         steerer.run(rx, first).await;
@@ -177,12 +179,13 @@ struct Steerer {
     driver: Option<Outcome<Box<dyn Driver>>>,
     /// Breaks off the exchange that has it.
     break_off: Option<oneshot::Sender<()>>,
+    account: Arc<Account>,
     password: Secret,
     began: Instant,
     seen: watch::Sender<Camera>,
     waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
     next: Ticket,
-    closing: Vec<oneshot::Sender<()>>,
+    closing: Vec<oneshot::Sender<bool>>,
 }
 
 impl Steerer {
@@ -194,6 +197,8 @@ impl Steerer {
         loop {
             if let Some(event) = event.take() {
                 let commands = self.state.step(self.now(), event);
+                // Before the answers: whoever got one finds the same in the list.
+                self.publish();
                 let mut ended = false;
                 for command in commands {
                     match command {
@@ -211,7 +216,6 @@ impl Steerer {
                         Command::End => ended = true,
                     }
                 }
-                self.publish();
                 if ended {
                     break;
                 }
@@ -223,7 +227,7 @@ impl Steerer {
                 (driver, result) = ended(&mut exchange) => {
                     exchange = None;
                     self.driver = Some(driver);
-                    Some(Event::Done(result.map_err(|fault| fault.without(&self.password))))
+                    Some(Event::Done(result))
                 }
                 request = rx.recv(), if !abandoned => {
                     abandoned = request.is_none();
@@ -232,8 +236,9 @@ impl Steerer {
                 () = tokio::time::sleep_until(due.into()) => Some(Event::Tick),
             };
         }
+        let owes = self.state.owes_a_stop();
         for client in self.closing {
-            let _ = client.send(());
+            let _ = client.send(owes);
         }
     }
 
@@ -262,16 +267,15 @@ impl Steerer {
         let driver = self.driver.take()?;
         let (tx, broken_off) = oneshot::channel();
         self.break_off = Some(tx);
+        let (account, password) = (self.account.clone(), self.password.clone());
         Some(Box::pin(async move {
             let mut driver = match driver {
                 Ok(driver) => driver,
-                Err(fault) => return (Err(fault.clone()), Err(fault)),
+                Err(fault) => return (Err(fault.clone()), Err(fault.without(&password))),
             };
             let result = tokio::select! {
                 biased;
-                result = tokio::time::timeout(EXCHANGE, carry_out(driver.as_mut(), task)) => {
-                    result.unwrap_or_else(|_| Err(Fault::Silent("the camera takes too long".into())))
-                }
+                result = attempt(&account, driver.as_mut(), task, &password) => result,
                 // A driver that goes away before says nothing.
                 Ok(()) = broken_off => Err(Fault::Silent("put off: a stop goes first".into())),
             };
@@ -306,6 +310,24 @@ async fn ended(exchange: &mut Option<Boxed<'static, Lent>>) -> Lent {
         Some(exchange) => exchange.await,
         None => std::future::pending().await,
     }
+}
+
+/// An exchange, in its turn where the password is unproven. Faults have no password in them.
+async fn attempt(account: &Account, driver: &mut dyn Driver, task: Task, password: &Secret) -> Outcome<Done> {
+    let asked = Instant::now();
+    let turn = account.enter().await?;
+    if let Task::Drive(drive, lasts) = &task
+        && !drive.is_stop()
+        && asked.elapsed() >= Duration::from_millis(*lasts)
+    {
+        // Whoever asked has let go long since.
+        return Err(Fault::Silent("another login to the same camera took as long as this move was to last".into()));
+    }
+    let result = tokio::time::timeout(EXCHANGE, carry_out(driver, task)).await;
+    let result = result.unwrap_or_else(|_| Err(Fault::Silent("the camera takes too long".into())));
+    let result = result.map_err(|fault| fault.without(password));
+    turn.ended(&result);
+    result
 }
 
 async fn carry_out(driver: &mut dyn Driver, task: Task) -> Outcome<Done> {

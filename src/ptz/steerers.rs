@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::account::Accounts;
 use super::steerer::{self, Before, Handle};
 use super::{Ask, Camera, Reply};
 use crate::config::{Config, PtzTarget};
@@ -12,8 +13,9 @@ use crate::error::{Error, Kind, Result};
 
 /// Cameras of `~regex` paths that may be steered at once.
 const DYNAMIC: usize = 1_000;
-/// How long cameras may take to be stopped when camgate ends.
-const SHUTDOWN: Duration = Duration::from_secs(2);
+/// How long cameras may take to be stopped when camgate ends: one that is just being told to
+/// move may take [`super::client::TIMEOUT`] to say so, and is told to stop after that.
+const SHUTDOWN: Duration = Duration::from_millis(3_300);
 
 /// The steerers; cheap to clone.
 #[derive(Clone)]
@@ -25,6 +27,7 @@ struct Shared {
     /// Where their tasks live: not on the HTTP worker whose request made one.
     runtime: tokio::runtime::Handle,
     closing: AtomicBool,
+    accounts: Accounts,
     /// Held for map operations only.
     all: Mutex<HashMap<String, Entry>>,
 }
@@ -42,6 +45,7 @@ impl Steerers {
             shared: Arc::new(Shared {
                 runtime: tokio::runtime::Handle::current(),
                 closing: AtomicBool::new(false),
+                accounts: Accounts::default(),
                 all: Mutex::default(),
             }),
         };
@@ -53,8 +57,13 @@ impl Steerers {
         self.shared.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn spawn(&self, name: &str, target: &PtzTarget, before: Before) -> Handle {
+        steerer::spawn(name, target, self.shared.accounts.of(target), before)
+    }
+
     /// Takes a new configuration: only what is about a camera's steering touches it. One
-    /// that moves is stopped before another configuration of it begins.
+    /// that moves is stopped before another configuration of it begins (that of a `~regex`
+    /// path begins with its next request, which may come before the last stop).
     pub fn apply(&self, config: &Config) {
         let mut all = self.lock();
         if self.shared.closing.load(Ordering::Relaxed) {
@@ -71,7 +80,7 @@ impl Steerers {
         for name in config.paths.keys().filter(|name| exact(config, name)) {
             let Ok(target) = target(config, name) else { continue };
             all.entry(name.clone()).or_insert_with(|| Entry {
-                handle: steerer::spawn(name, &target, before.remove(name).map_or(Before::Nothing, Before::Ends)),
+                handle: self.spawn(name, &target, before.remove(name).map_or(Before::Nothing, Before::Ends)),
                 target,
                 dynamic: false,
             });
@@ -106,7 +115,7 @@ impl Steerers {
         if let Some(entry) = all.get_mut(name) {
             if entry.handle.ended() {
                 tracing::error!(camera = %name, "the steerer had ended by itself, and begins anew");
-                entry.handle = steerer::spawn(name, &entry.target, Before::BrokeOff);
+                entry.handle = self.spawn(name, &entry.target, Before::BrokeOff);
             }
             return Ok(entry.handle.clone());
         }
@@ -116,12 +125,12 @@ impl Steerers {
             // Dropped, its task stops the camera and ends by itself.
             oldest.and_then(|name| all.remove(&name));
         }
-        let handle = steerer::spawn(name, &target, Before::Nothing);
+        let handle = self.spawn(name, &target, Before::Nothing);
         all.insert(name.to_owned(), Entry { target, dynamic: true, handle: handle.clone() });
         Ok(handle)
     }
 
-    /// Stops every camera that moves, and ends; in two seconds at most.
+    /// Stops every camera that moves, and ends; in 3.3 seconds at most.
     pub async fn shutdown(&self) {
         self.shared.closing.store(true, Ordering::Relaxed);
         let handles: Vec<Handle> = self.lock().drain().map(|(_, entry)| entry.handle).collect();

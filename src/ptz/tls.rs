@@ -105,3 +105,29 @@ impl ServerCertVerifier for Verifier {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_turned_down_is_told_once() {
+        let cert = CertificateDer::from(b"whatever it is".to_vec());
+        let hex: String = Sha256::digest(cert.as_ref()).iter().map(|b| format!("{b:02x}")).collect();
+        let verdict = |pin: &str, seen: &TurnedDown| {
+            let provider = Arc::new(ring::default_provider());
+            let verifier = Verifier { pin: Some(pin.into()), system: None, provider, seen: seen.clone() };
+            let name = ServerName::try_from("camera.test").unwrap();
+            verifier.verify_server_cert(&cert, &[], &name, &[], UnixTime::now())
+        };
+        let seen = TurnedDown::default();
+        assert!(verdict(&hex, &seen).is_ok());
+        assert_eq!(seen.take(), None);
+        assert!(verdict(&"ab".repeat(32), &seen).is_err());
+        assert_eq!(seen.take(), Some(hex.clone()));
+        assert_eq!(seen.take(), None, "what fails later has another cause");
+        // The newest counts, and a good one is no reason to forget.
+        assert!(verdict("", &seen).is_err() && verdict(&hex, &seen).is_ok());
+        assert_eq!(seen.take(), Some(hex));
+    }
+}

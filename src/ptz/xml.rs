@@ -115,6 +115,28 @@ pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, 
     Ok(text.map(|text| matches!(text.trim(), "true" | "1")))
 }
 
+/// `<Min>` and `<Max>`, of either language.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(default)]
+pub struct Range {
+    #[serde(rename = "Min", deserialize_with = "number")]
+    min: Option<f64>,
+    #[serde(rename = "Max", deserialize_with = "number")]
+    max: Option<f64>,
+}
+
+impl Range {
+    /// Both ends, where they are two.
+    pub fn ends(self) -> Option<(f64, f64)> {
+        Some((self.min?, self.max?)).filter(|(min, max)| min < max)
+    }
+
+    /// The ends of a range that is told in tenths, in whole units.
+    pub fn tenths(self) -> Option<(f64, f64)> {
+        self.ends().map(|(min, max)| (min / 10.0, max / 10.0))
+    }
+}
+
 #[cfg(test)]
 #[path = "xml_tests.rs"]
 mod tests;

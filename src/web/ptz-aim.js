@@ -8,7 +8,7 @@ const DOUBLE_MS = 400; // the second half of a double click is not another place
 export class Aim {
   #from = null; // {x, y} on the screen
   #pointer = null;
-  #clickedAt = -Infinity;
+  #clicked = { at: -Infinity, x: 0, y: 0 };
 
   /**
    * @param {object} options
@@ -84,8 +84,9 @@ export class Aim {
       if (box) this.onBox(box);
       return;
     }
-    if (e.timeStamp - this.#clickedAt < DOUBLE_MS) return;
-    this.#clickedAt = e.timeStamp;
+    const last = this.#clicked;
+    this.#clicked = { at: e.timeStamp, ...to };
+    if (e.timeStamp - last.at < DOUBLE_MS && isClick(last, to)) return;
     this.onPoint(toPicture(rect, from));
   }
 

@@ -38,7 +38,12 @@ async function call(method, url, { body, keepalive = false, abort = new AbortCon
   }
 }
 
+/** The clock of the wall less the page's: it jumps where either was set, or the machine slept. */
+const skew = () => Date.now() - performance.now();
+
 export class PtzApi {
+  #clock = null; // {ahead, skew}: the server's clock less the page's
+
   /** @param {string} name the path's */
   constructor(name) {
     this.name = name;
@@ -50,7 +55,29 @@ export class PtzApi {
   move(velocity, abort) { return call('POST', `${this.url}/move`, { body: velocity, abort }); }
   /** Gets through although the page goes away. */
   stop() { return call('POST', `${this.url}/stop`, { keepalive: true }); }
-  status() { return call('GET', `${this.url}/status`); }
+  async status() {
+    const sent = performance.now();
+    const answer = await call('GET', `${this.url}/status`);
+    const time = answer.ok ? Date.parse(answer.body?.time) : NaN;
+    if (Number.isFinite(time)) this.#clock = { ahead: time - (sent + performance.now()) / 2, skew: skew() };
+    return answer;
+  }
+
+  /**
+   * For how long (ms) a move goes on by the server's clock, which the status tells; null where
+   * that is not known. @param {object} body its answer @param {number} sent when it was sent
+   */
+  lasts(body, sent) {
+    const clock = this.#clock;
+    if (!clock || Math.abs(skew() - clock.skew) > 250) return null;
+    const ms = Date.parse(body?.until) - clock.ahead - sent;
+    return ms > 0 ? ms : null;
+  }
+
+  /** The focus or the iris at a speed; 0 stops it, although the page goes away. */
+  drive(axis, speed, abort) { return call('POST', `${this.url}/${axis}`, { body: { speed }, abort, keepalive: speed === 0 }); }
+  /** @param {'start'|'stop'} order */
+  patrol(id, order) { return call('POST', `${this.url}/patrol/${encodeURIComponent(id)}/${order}`); }
   home() { return call('POST', `${this.url}/home`); }
   /** To a piece of the picture, {x, y, width, height} from 0 to 1 from the upper left. */
   box(box) { return call('POST', `${this.url}/boxzoom`, { body: box }); }

@@ -8,8 +8,12 @@
 
 import { REST, resting, same } from './ptz-vector.js';
 
-/** A held move is renewed so often: well under moveTimeout, which is 2 s by default. */
+/** A held move is renewed so often while it is not known how long it lasts. */
 export const RENEW_MS = 500;
+/** And then after that part of the time: the next one may be lost. */
+const RENEW_PART = 0.4;
+/** However long it lasts: a network that is gone is to be noticed. */
+const RENEW_MOST_MS = 4000;
 /** Changes of a held move are no closer together than that. */
 export const CHANGE_MS = 80;
 /** An answer that takes longer is told of. */
@@ -31,6 +35,7 @@ export class Drive {
   #overtaken = false; // a stop was sent beside a move
   #undone = false; // a move was sent beside a stop
   #refused = false; // until the hand lets go
+  #renew = RENEW_MS;
 
   /** @param {{pan: number, tilt: number, zoom: number}} velocity what the hand wants from now on */
   want(velocity, now) {
@@ -81,15 +86,19 @@ export class Drive {
    * @param {'move'|'stop'} kind
    * @param {null|{refused: boolean, afterMs?: number}} failure null: done. `refused`: asking
    *   again changes nothing. `afterMs`: not before that
+   * @param {null|number} lasts for how long (ms) a move goes on from when it was sent, if known
    */
-  answered(kind, failure, now) {
+  answered(kind, failure, now, lasts = null) {
     if (kind === 'stop') this.#stopped(failure, now);
-    else this.#moved(failure, now);
+    else this.#moved(failure, now, lasts);
   }
 
-  #moved(failure, now) {
+  #moved(failure, now, lasts) {
     this.#moveAt = null;
-    if (!failure) this.#obeyed = true;
+    if (!failure) {
+      this.#obeyed = true;
+      this.#renew = lasts === null ? RENEW_MS : Math.min(RENEW_MOST_MS, Math.max(CHANGE_MS, RENEW_PART * lasts));
+    }
     if (resting(this.#wanted)) {
       // It may have been done after the stop that was sent beside it.
       if (this.#overtaken) this.#stop(now);
@@ -101,7 +110,7 @@ export class Drive {
     } else if (failure) {
       this.#moveDue = now + Math.max(RENEW_MS, failure.afterMs || 0);
     } else if (!this.#again(now)) {
-      const wait = same(this.#sent, this.#wanted) ? RENEW_MS : CHANGE_MS;
+      const wait = same(this.#sent, this.#wanted) ? this.#renew : CHANGE_MS;
       this.#moveDue = Math.max(now, this.#lastMove + wait);
     }
   }

@@ -35,6 +35,19 @@ test('press, hold, release', () => {
   assert.equal(d.due, Infinity, 'nothing is left to do');
 });
 
+test('renewed after two fifths of the time that a move lasts', () => {
+  for (const [lasts, after] of [[2000, 800], [400, 160], [5000, 2000], [60_000, 4000], [50, CHANGE_MS], [null, RENEW_MS]]) {
+    const d = new Drive();
+    d.want(RIGHT, 0);
+    drain(d, 0);
+    d.answered('move', null, 10, lasts);
+    assert.equal(d.due, after, `${lasts} ms`);
+    drain(d, after);
+    d.answered('move', LOST, after + 5);
+    assert.equal(d.due, after + 5 + RENEW_MS, 'what is lost is not told again any faster');
+  }
+});
+
 test('one move under way, the newest wins', () => {
   const d = new Drive();
   d.want(RIGHT, 0);
@@ -210,19 +223,21 @@ test('whatever the hand does and the network loses, in whatever order: a hand th
 });
 
 test('a steady hand never lets the server’s timer run out', () => {
-  for (let seed = 1; seed <= 50; seed += 1) {
+  for (let seed = 1; seed <= 60; seed += 1) {
     const roll = dice(seed);
     const d = new Drive();
+    const lasts = [null, 300, 2000, 20_000][seed % 4];
+    const most = lasts || 1500;
     let last = 0;
     let back = null;
     d.want(RIGHT, 0);
     for (let t = 0; t < 20_000; t += 5) {
-      if (back !== null && t >= back) { back = null; d.answered('move', null, t); }
+      if (back !== null && t >= back) { back = null; d.answered('move', null, t, lasts); }
       for (const request of drain(d, t)) {
         assert.equal(request.kind, 'move');
-        assert.ok(t - last < 1500, `${t - last} ms between moves`);
+        assert.ok(t - last < most, `${t - last} ms between moves of ${lasts} ms`);
         last = t;
-        back = t + 5 * roll(200);
+        back = t + 5 * roll(Math.min(200, most / 10));
       }
     }
   }

@@ -6,9 +6,13 @@ export const CLICK_PX = 8;
 /** A box thinner than that (of the picture) is a slip of the hand. */
 const MIN_SIDE = 0.01;
 
-/** CSS `object-position` in per cent, as getComputedStyle gives it → {x, y} from 0 to 1. */
+/**
+ * CSS `object-position` as getComputedStyle gives it → {x, y} from 0 to 1. It is in per cent, but
+ * a plain 0 comes back as `0px`, which is the same part.
+ */
 export function placing(text) {
-  const [x, y] = String(text).split(' ').map((part) => (part.endsWith('%') ? parseFloat(part) / 100 : NaN));
+  const part = (word) => (word.endsWith('%') ? parseFloat(word) / 100 : parseFloat(word) === 0 ? 0 : NaN);
+  const [x, y] = String(text).split(' ').map(part);
   return { x: Number.isFinite(x) ? x : 0.5, y: Number.isFinite(y) ? y : 0.5 };
 }
 

@@ -15,6 +15,8 @@ test('bars above and below, bars beside, no bars', () => {
 test('object-position', () => {
   assert.deepEqual(placing('50% 0%'), { x: 0.5, y: 0 });
   assert.deepEqual(placing('50% 50%'), { x: 0.5, y: 0.5 });
+  assert.deepEqual(placing('50% 0px'), { x: 0.5, y: 0 }, 'what Chromium makes of a plain 0');
+  assert.deepEqual(placing('0px 100%'), { x: 0, y: 1 });
   for (const other of ['', '10px 0%x', undefined]) assert.equal(placing(other).x, 0.5);
 });
 

@@ -12,7 +12,7 @@ const SIDES = [['up', 'Tilt up'], ['left', 'Pan left'], ['right', 'Pan right'], 
  * Press and hold on `el`: `at(x, y)` gives the velocity for a place in it, in halves of its size
  * from its centre. One pointer at a time, caught, so that it may leave the element.
  */
-function holdable(el, hand, steer, at) {
+export function holdable(el, hand, steer, at) {
   let pointer = null;
   const follow = (e) => {
     const box = el.getBoundingClientRect();
@@ -49,7 +49,7 @@ function holdable(el, hand, steer, at) {
 }
 
 /** The same for a button by keyboard, and a nudge by what clicks without a pointer. */
-function pressable(button, direction, steer) {
+export function pressable(button, direction, steer) {
   const hand = `button ${direction}`;
   const press = (e, down) => {
     if (e.key !== ' ' && e.key !== 'Enter') return;

@@ -45,7 +45,8 @@ export class Presets {
   async load() {
     const answer = await this.tell(this.api.presets());
     if (!answer.ok || !answer.body) return;
-    this.#items = answer.body.items;
+    // A place that is not set cannot be gone to: some cameras list all 300 of them.
+    this.#items = answer.body.items.filter((preset) => preset.enabled !== false);
     this.#draw();
   }
 
@@ -67,7 +68,7 @@ export class Presets {
   }
 
   #row(preset) {
-    const { id, name, enabled } = preset;
+    const { id, name } = preset;
     const url = thumbs.pictureOf(this.api.name, id);
     const picture = url ? h('img', { class: 'thumb', src: url, alt: '' }) : h('span', { class: 'thumb', 'aria-hidden': 'true' }, String(id).slice(0, 4));
     const button = (what, label, shape, run) => {
@@ -77,7 +78,6 @@ export class Presets {
     };
     if (this.#renaming === id) return h('li', {}, picture, this.#renameForm(preset));
     const go = h('button', { type: 'button', class: 'go', dataset: { focus: `go ${id}` }, onclick: () => this.#go(preset) }, picture, h('span', { class: 'name' }, name));
-    go.disabled = enabled === false;
     if (!this.#editing) return h('li', {}, go);
     const save = button('save', `Save this view as ${name}`, 'save', () => this.#ask(save, `Save this view as ${name}: press again`, () => this.#save(id, name)));
     const remove = button('delete', `Delete ${name}`, 'bin', () => this.#ask(remove, `Delete ${name}: press again`, () => this.#delete(preset)));

@@ -21,7 +21,7 @@ export class Steer extends EventTarget {
   /** What all hands together want, at full speed. */
   velocity = REST;
 
-  /** @param {import('./ptz-api.js').PtzApi} api */
+  /** @param {import('./ptz-api.js').PtzApi} api of it `move`, `stop` and `lasts` */
   constructor(api) {
     super();
     this.api = api;
@@ -87,9 +87,11 @@ export class Steer extends EventTarget {
 
   async #send({ kind, velocity }) {
     if (kind === 'move') this.#move = new AbortController();
+    const sent = performance.now();
     const answer = kind === 'move' ? await this.api.move(velocity, this.#move) : await this.api.stop();
     const moved = this.#drive.moving;
-    this.#drive.answered(kind, answer.ok ? null : answer, performance.now());
+    const lasts = answer.ok && kind === 'move' ? this.api.lasts(answer.body, sent) : null;
+    this.#drive.answered(kind, answer.ok ? null : answer, performance.now(), lasts);
     this.dispatchEvent(new CustomEvent('answer', { detail: { kind, ...answer } }));
     if (moved && !this.#drive.moving) this.dispatchEvent(new Event('rest'));
     this.#run();

@@ -4,6 +4,7 @@
 import { Aim } from './ptz-aim.js';
 import { PtzApi } from './ptz-api.js';
 import { gamepads } from './ptz-gamepad.js';
+import { Lens } from './ptz-lens.js';
 import { Pad } from './ptz-pad.js';
 import { Presets } from './ptz-presets.js';
 import { Steer } from './ptz-steer.js';
@@ -17,7 +18,7 @@ const ASK_AGAIN_MS = 5000; // while the camera does not answer
 const SAID_MS = 4000;
 const ARROWS = { ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down' };
 const ZOOM = { '+': 'in', '=': 'in', '-': 'out', _: 'out' };
-const STYLE = '/assets/ptz.css';
+const STYLE = new URL('./ptz.css', import.meta.url).pathname;
 const ALONE = 'The camera stops by itself.';
 
 /** Its style, there before anything of it is shown. */
@@ -87,30 +88,53 @@ export class Ptz {
     this.aimTool = tool('Aim', () => this.#setAim(!this.aim.on), { 'aria-pressed': 'false', title: 'Aim at the picture (a): click to centre, drag a box to zoom in' });
     this.homeTool = tool('Home', () => this.#sent(this.api.home(), 'Going home'), { title: 'To the home position' });
     this.presetsTool = tool('Presets', () => this.#showPresets(!this.presets.open), { 'aria-expanded': 'false', 'aria-controls': 'ptz-presets', title: 'Saved positions' });
+    this.lens = new Lens(this.api, (answer) => this.#heard(answer));
+    this.moreTool = h('button', { type: 'button', class: 'button', onclick: () => this.#showMore(this.more.hidden), 'aria-expanded': 'false', 'aria-controls': 'ptz-more' }, icon('more'));
+    nameControl(this.moreTool, 'Lens and patrols');
+    this.more = h('div', { class: 'more', id: 'ptz-more' }, ...this.lens.rows, this.#buildPatrol());
+    this.more.hidden = true;
     this.where = h('p', { class: 'where', title: 'Pan, tilt, zoom' });
     this.note = h('p', { class: 'note', role: 'status' });
     const close = h('button', { type: 'button', class: 'button', 'aria-label': 'Hide camera control', title: 'Hide (c)', onclick: () => { this.show(false); this.button.focus(); } }, icon('close'));
     this.hands = h('div', { class: 'hands' }, this.pad.disc, this.pad.rocker);
-    this.tools = h('div', { class: 'ptz-tools' }, this.aimTool, this.homeTool, this.presetsTool);
+    this.tools = h('div', { class: 'ptz-tools' }, this.aimTool, this.homeTool, this.presetsTool, this.moreTool);
     this.why = h('div', { class: 'why' });
     this.panel = h('section', { class: 'ptz on-video', id: 'ptz-panel', 'aria-labelledby': 'ptz-title' }, this.presets.el,
       h('div', { class: 'control' },
         h('header', {}, h('h2', { id: 'ptz-title', class: 'offscreen' }, 'Camera control'), this.where, close),
-        this.note, this.why, this.hands, this.pad.speed, this.tools));
+        this.note, this.why, this.hands, this.pad.speed, this.tools, this.more));
     this.panel.hidden = true;
     this.button.setAttribute('aria-controls', 'ptz-panel');
     this.stage.append(this.aim.el, this.panel);
     this.#draw();
   }
 
+  /** Patrols have no names that the page could list: the camera's own page numbers them. */
+  #buildPatrol() {
+    const field = h('input', { type: 'text', maxlength: '64', value: '1', id: 'ptz-patrol', autocomplete: 'off' });
+    const order = (order, label, shape, done) => {
+      const run = () => {
+        const id = field.value.trim();
+        if (id) this.#sent(this.api.patrol(id, order), `${done} patrol ${id}`);
+        else field.focus();
+      };
+      return h('button', { type: 'button', class: 'button', 'aria-label': label, title: label, onclick: run }, icon(shape));
+    };
+    this.patrol = h('div', { class: 'row patrol', role: 'group', 'aria-label': 'Patrol' }, h('label', { for: 'ptz-patrol' }, 'Patrol'), field,
+      order('start', 'Start the patrol', 'play', 'Started'), order('stop', 'Stop the patrol', 'close', 'Stopped'));
+    return this.patrol;
+  }
+
+  #heard(answer) {
+    if (answer.ok) return this.#setTrouble('');
+    this.#setTrouble(answer.status === 0 ? `${answer.error} ${ALONE}` : answer.error);
+  }
+
   #listen() {
     const { signal } = this.#gone;
     const { steer } = this;
     steer.addEventListener('release', () => this.#keys.clear());
-    steer.addEventListener('answer', ({ detail }) => {
-      if (detail.ok) return this.#setTrouble('');
-      this.#setTrouble(detail.status === 0 ? `${detail.error} ${ALONE}` : detail.error);
-    }, { signal });
+    steer.addEventListener('answer', ({ detail }) => this.#heard(detail), { signal });
     steer.addEventListener('late', ({ detail }) => { if (detail) this.#setTrouble(`No answer yet. ${ALONE}`); }, { signal });
     steer.addEventListener('hands', () => {
       this.panel.dataset.held = String(steer.held);
@@ -196,6 +220,7 @@ export class Ptz {
     store.set('ptz.open', open);
     if (!open) {
       this.steer.release();
+      this.lens.release();
       this.#setAim(false);
     } else if (this.#access === 'failed' || /password/.test(this.error)) {
       // Asked for that, the browser asks for the password.
@@ -219,7 +244,11 @@ export class Ptz {
     this.aimTool.hidden = !(open && (can.boxZoom || can.relative));
     this.homeTool.hidden = !(open && can.home);
     this.presetsTool.hidden = !(open && can.presets);
-    this.tools.hidden = this.aimTool.hidden && this.homeTool.hidden && this.presetsTool.hidden;
+    this.lens.limit(open ? can : {});
+    this.patrol.hidden = !(open && can.patrols);
+    this.moreTool.hidden = [...this.more.children].every((row) => row.hidden);
+    this.tools.hidden = [...this.tools.children].every((tool) => tool.hidden);
+    if (this.moreTool.hidden) this.#showMore(false);
     if (this.presetsTool.hidden && this.presets.open) this.#showPresets(false);
     if (this.aimTool.hidden && this.aim.on) this.#setAim(false);
     this.#explain();
@@ -246,6 +275,12 @@ export class Ptz {
     this.aim.on = on;
     this.aimTool.setAttribute('aria-pressed', String(on));
     this.#say(on ? `Click to centre${this.#camera.capabilities.boxZoom ? ', drag a box to zoom in' : ''}. Esc ends it.` : '', 60000);
+  }
+
+  #showMore(open) {
+    this.more.hidden = !open;
+    this.moreTool.setAttribute('aria-expanded', String(open));
+    if (!open) this.lens.release();
   }
 
   #showPresets(open) {
@@ -322,6 +357,7 @@ export class Ptz {
     clearTimeout(this.#saidTimer);
     this.endGamepads();
     this.steer.dispose();
+    this.lens.dispose();
     this.aim.el.remove();
     this.panel.remove();
     this.button.hidden = true;

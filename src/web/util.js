@@ -42,6 +42,7 @@ const SHAPES = {
   plus: 'M12 5v14M5 12h14', minus: 'M5 12h14',
   pen: 'M4 20l1-4.5L15.5 5l3.5 3.5L8.5 19z',
   save: 'M12 4v11M7.5 10.5L12 15l4.5-4.5M5 20h14',
+  more: 'M5 12v.1M12 12v.1M19 12v.1',
   bin: 'M5 7h14M9.5 7V4h5v3M7 7l1 13h8l1-13',
   bars1: 'M5 19v-3', bars2: 'M5 19v-3M12 19v-8', bars3: 'M5 19v-3M12 19v-8M19 19V5',
 };

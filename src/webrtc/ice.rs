@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use stun_types::attribute::XorMappedAddress;
-use stun_types::message::{BINDING, Message, MessageWriteVec};
+use stun_types::message::{BINDING, Message, MessageWriteVec, TransactionId};
 use stun_types::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
 
 use crate::config::{Config, IceServer};
 use crate::webrtc::engine::Gathering;
@@ -74,14 +75,33 @@ pub struct Ice {
 struct Known {
     /// Host names and when they were last asked for; `None`: never answered.
     names: HashMap<String, Name>,
-    /// STUN servers, by resolved address.
-    stun: HashMap<SocketAddr, Stun>,
+    /// STUN and TURN servers, by resolved address.
+    stun: HashMap<(SocketAddr, Over), Stun>,
 }
 
 #[derive(Default, Clone)]
 struct Name {
     addresses: Vec<IpAddr>,
     asked: Option<Instant>,
+}
+
+/// What a server is spoken to over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Over {
+    Udp,
+    Tcp,
+}
+
+impl Over {
+    /// None for what only viewers can use: libnice (0.1.21) speaks no TLS to a server,
+    /// and STUN over UDP alone.
+    fn of(url: &ServerUrl) -> Option<Self> {
+        match (url.scheme.as_str(), url.tcp) {
+            ("stun" | "turn", false) => Some(Over::Udp),
+            ("turn", true) => Some(Over::Tcp),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -104,6 +124,11 @@ impl Ice {
     /// Asks in the background for all that `config` names, so that the first
     /// session finds it.
     pub fn warm(&self, config: &Arc<Config>) {
+        for server in config.webrtc_ice_servers2.iter().filter(|s| !s.client_only) {
+            if parse_server(&server.url).is_some_and(|url| Over::of(&url).is_none()) {
+                tracing::warn!(url = %server.url, "only viewers use this ICE server: stun: (UDP) and turn: are for this server, too");
+            }
+        }
         let (ice, config) = (self.clone(), config.clone());
         tokio::spawn(async move {
             ice.gathering(&config).await;
@@ -127,15 +152,15 @@ impl Ice {
         let mut gathering = Gathering { local, offer_local, additional, ports, ..Gathering::default() };
         for server in config.webrtc_ice_servers2.iter().filter(|s| !s.client_only) {
             let Some(url) = parse_server(&server.url) else { continue };
+            let Some(over) = Over::of(&url) else { continue };
             // webrtcbin's agent would resolve names itself, blocking.
             let Some(ip) = self.resolve(&url.host).await.first().copied() else { continue };
             let address = SocketAddr::new(ip, url.port);
+            let Some(rtt) = self.alive(address, over) else { continue };
             if url.scheme.starts_with("stun") {
-                if let Some(rtt) = self.alive(address) {
-                    gathering.stun = Some(format!("stun://{address}"));
-                    gathering.wait = gathering.wait.max(rtt * 3 + Duration::from_millis(50));
-                }
-            } else if self.alive(address).is_some() || url.tcp || url.scheme == "turns" {
+                gathering.stun = Some(format!("stun://{address}"));
+                gathering.wait = gathering.wait.max(rtt * 3 + Duration::from_millis(50));
+            } else {
                 gathering.turn.push(turn_url(server, &url, address));
                 // Two round trips: the first one is refused with the realm.
                 gathering.wait = gathering.wait.max(Duration::from_millis(300));
@@ -176,52 +201,66 @@ impl Ice {
 
     /// The round trip to a STUN or TURN server that answers; none for a dead one.
     /// Never waits: what is old is asked again in the background.
-    fn alive(&self, server: SocketAddr) -> Option<Duration> {
+    fn alive(&self, server: SocketAddr, over: Over) -> Option<Duration> {
         let mut known = self.lock();
-        let stun = known.stun.get(&server).cloned();
+        let stun = known.stun.get(&(server, over)).cloned();
         if stun.as_ref().is_none_or(|s| s.asked.elapsed() >= AGAIN) {
             let rtt = stun.as_ref().and_then(|s| s.rtt);
-            known.stun.insert(server, Stun { asked: Instant::now(), rtt });
+            known.stun.insert((server, over), Stun { asked: Instant::now(), rtt });
             let ice = self.clone();
             tokio::spawn(async move {
-                let answer = tokio::time::timeout(ANSWER, binding(server)).await;
+                let answer = tokio::time::timeout(ANSWER, ask(server, over)).await;
                 let rtt = match answer {
-                    Ok(Ok((rtt, mapped))) => {
-                        tracing::debug!(%server, %mapped, "STUN server answers");
+                    Ok(Ok(rtt)) => {
+                        tracing::debug!(%server, ?over, ?rtt, "STUN/TURN server answers");
                         Some(rtt)
                     }
                     _ => {
-                        tracing::warn!(%server, "STUN/TURN server does not answer: going on without it");
+                        tracing::warn!(%server, ?over, "STUN/TURN server does not answer: going on without it");
                         None
                     }
                 };
-                ice.lock().stun.insert(server, Stun { asked: Instant::now(), rtt });
+                ice.lock().stun.insert((server, over), Stun { asked: Instant::now(), rtt });
             });
         }
         stun.and_then(|s| s.rtt)
     }
 }
 
-/// Asks a server for our address (RFC 8489 §2): round trip and what it saw.
-async fn binding(server: SocketAddr) -> std::io::Result<(Duration, SocketAddr)> {
-    let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
-    let socket = tokio::net::UdpSocket::bind(any).await?;
-    let bad = |e: &dyn std::fmt::Display| std::io::Error::other(e.to_string());
+/// A round trip to a server: a binding request (RFC 8489 §6.2).
+async fn ask(server: SocketAddr, over: Over) -> std::io::Result<Duration> {
     let request = Message::builder_request(BINDING, MessageWriteVec::new()).finish();
-    let id = Message::from_bytes(&request).map_err(|e| bad(&e))?.transaction_id();
+    let id = Message::from_bytes(&request).map_err(std::io::Error::other)?.transaction_id();
     let began = Instant::now();
-    socket.connect(server).await?;
-    socket.send(&request).await?;
-    let mut buffer = [0u8; 1500];
-    loop {
-        let n = socket.recv(&mut buffer).await?;
-        let Ok(message) = Message::from_bytes(&buffer[..n]) else { continue };
-        if message.transaction_id() != id {
-            continue;
+    if over == Over::Udp {
+        let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+        let socket = UdpSocket::bind(any).await?;
+        socket.connect(server).await?;
+        socket.send(&request).await?;
+        let mut answer = [0u8; 1500];
+        loop {
+            let n = socket.recv(&mut answer).await?;
+            if answer.get(..n).is_some_and(|a| answers(a, id)) {
+                return Ok(began.elapsed());
+            }
         }
-        let mapped = message.attribute::<XorMappedAddress>().map_err(|e| bad(&e))?;
-        return Ok((began.elapsed(), mapped.addr(id)));
     }
+    let mut stream = TcpStream::connect(server).await?;
+    stream.write_all(&request).await?;
+    // Messages follow one another, each as long as it says.
+    let mut head = [0u8; 20];
+    stream.read_exact(&mut head).await?;
+    let mut body = vec![0u8; usize::from(u16::from_be_bytes([head[2], head[3]]))];
+    stream.read_exact(&mut body).await?;
+    if !answers(&[&head[..], &body].concat(), id) {
+        return Err(std::io::Error::other("no STUN"));
+    }
+    Ok(began.elapsed())
+}
+
+/// Whether these bytes answer the request with this id.
+fn answers(message: &[u8], id: TransactionId) -> bool {
+    Message::from_bytes(message).is_ok_and(|m| m.transaction_id() == id && m.is_response())
 }
 
 /// The addresses of this machine to use: all but loopback and link-local ones;
@@ -290,4 +329,20 @@ pub fn link_headers(servers: &[IceServer], now_unix: u64, user: &str) -> Vec<Str
             link
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_server_cannot_speak_is_left_to_the_viewers() {
+        let over = |url: &str| Over::of(&parse_server(url).unwrap());
+        assert_eq!(over("stun:h"), Some(Over::Udp));
+        assert_eq!(over("turn:h:1?transport=udp"), Some(Over::Udp));
+        assert_eq!(over("turn:h?transport=tcp"), Some(Over::Tcp));
+        for url in ["turns:h", "turns:h?transport=tcp", "stuns:h", "stun:h?transport=tcp"] {
+            assert_eq!(over(url), None, "{url}");
+        }
+    }
 }

@@ -219,6 +219,9 @@ async fn axe_finds_nothing_with_the_pad_open() {
         page.goto(&format!("{}/cam", s.gateway.url())).await;
         ready(&page).await;
         bad.extend(violations(&page, &axe).await);
+        click(&page, "[aria-controls=ptz-more]").await;
+        page.wait_for("!document.querySelector('.more').hidden", LONG).await;
+        bad.extend(violations(&page, &axe).await);
         click(&page, "[aria-controls=ptz-presets]").await;
         says(&page, ".preset-list", "Front gate").await;
         click(&page, "[aria-label='Edit presets']").await;

@@ -1,11 +1,10 @@
 //! The page's own part of PTZ, where a script plays the server: what is sent and when,
-//! what is shown when it goes wrong. With a camera: `ptz`.
+//! what is shown when it goes wrong. Its tools: `ptz_tools`; with a camera: `ptz`.
 
 use super::hands::*;
 use super::kit::{LONG, plays, says};
 use super::support::browser::{Browser, Page};
 use super::support::gateway::Gateway;
-use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams;
 use serde_json::{Value, json};
 
 /// Answers /ptz and adds to what the path says of itself; `mock` is the server's state.
@@ -14,16 +13,19 @@ const MOCK: &str = r#"
   const real = window.fetch;
   const all = { pan: true, tilt: true, zoom: true, absolute: true, relative: true, presets: true, home: true, patrols: false, boxZoom: true, focus: false, iris: false };
   const mock = window.mock = {
-    calls: [], status: { ptz: true }, delay: 0, fail: null, can: all, error: null,
+    calls: [], status: { ptz: true }, delay: 0, fail: null, can: all, error: null, lasts: 0, ahead: 0,
     position: { pan: 135, tilt: -5, zoom: 4 },
     presets: [{ id: '1', name: 'Front gate', enabled: true }, { id: '2', name: 'Yard', enabled: true }, { id: '3', name: 'Off', enabled: false }],
   };
   mock.of = (what) => mock.calls.filter((call) => call.path.endsWith(what));
+  // The server's clock is not the page's.
+  const clock = (in_ms = 0) => new Date(Date.now() + mock.ahead + in_ms).toISOString();
   const answer = (status, body) => new Response(JSON.stringify(body), { status, headers: { 'Content-Type': 'application/json' } });
   const act = (method, path, body) => {
     if (mock.fail && method !== 'GET') return answer(mock.fail[0], { status: 'error', error: mock.fail[1] });
     if (path === '/ptz/cameras') return answer(200, { itemCount: 1, items: [{ name: 'cam', driver: 'hikvision', model: null, online: !mock.error, error: mock.error, capabilities: mock.can }] });
-    if (path.endsWith('/status')) return answer(200, { name: 'cam', online: !mock.error, moving: false, position: mock.position, normalized: null, capabilities: mock.can, error: mock.error, time: '' });
+    if (path.endsWith('/status')) return answer(200, { name: 'cam', online: !mock.error, moving: false, position: mock.position, normalized: null, capabilities: mock.can, error: mock.error, time: clock() });
+    if (path.endsWith('/move') && mock.lasts) return answer(200, { status: 'ok', until: clock(mock.lasts) });
     if (path.endsWith('/presets') && method === 'GET') return answer(200, { itemCount: mock.presets.length, items: mock.presets });
     return answer(200, { status: 'ok' });
   };
@@ -46,8 +48,8 @@ const MOCK: &str = r#"
 })();
 "#;
 
-struct Scene {
-    page: Page,
+pub struct Scene {
+    pub page: Page,
     _gateway: Gateway,
     _browser: Browser,
 }
@@ -66,31 +68,31 @@ async fn scene(script: &str) -> Scene {
 
 const PAD: &str = "document.querySelector('.ptz:not([hidden]) .disc:not([hidden])')";
 
-async fn with_pad(script: &str) -> Scene {
+pub async fn with_pad(script: &str) -> Scene {
     let scene = scene(script).await;
     scene.page.wait_for(PAD, LONG).await;
     scene
 }
 
 /// The bodies of the moves so far, the last time each.
-async fn moves(page: &Page) -> Vec<Value> {
+pub async fn moves(page: &Page) -> Vec<Value> {
     serde_json::from_value(page.eval("mock.of('/move').map((c) => c.body)").await).unwrap()
 }
 
 /// Waits for so many moves since `mock.calls` was emptied.
-async fn moved(page: &Page, times: usize) {
+pub async fn moved(page: &Page, times: usize) {
     page.wait_for(&format!("mock.of('/move').length >= {times}"), LONG).await;
 }
 
 /// Waits for the stop, and that nothing follows it.
-async fn stopped(page: &Page) {
+pub async fn stopped(page: &Page) {
     page.wait_for("mock.of('/stop').length > 0", LONG).await;
     let quiet = "performance.now() - mock.calls.filter((c) => c.method === 'POST').at(-1).at > 1200";
     page.wait_for(quiet, LONG).await;
     assert_eq!(page.eval("mock.calls.filter((c) => c.method === 'POST').at(-1).path").await, "/ptz/cam/stop");
 }
 
-async fn forget(page: &Page) {
+pub async fn forget(page: &Page) {
     page.eval("mock.calls.length = 0, true").await;
 }
 
@@ -105,9 +107,11 @@ async fn press_hold_and_release() {
     assert_eq!(page.eval("mock.of('/move').length").await, 0);
     drag_to(page, right).await;
     moved(page, 4).await;
-    assert_eq!(moves(page).await, vec![json!({"pan": 0.5, "tilt": 0, "zoom": 0}); 4], "half of the speed, renewed");
+    let half = json!({"pan": 0.5, "tilt": 0, "zoom": 0});
+    let all = moves(page).await;
+    assert!(all.len() >= 4 && all.iter().all(|m| *m == half), "half of the speed, renewed: {all:?}");
     let at: Vec<f64> = serde_json::from_value(page.eval("mock.of('/move').map((c) => c.at)").await).unwrap();
-    assert!(at.windows(2).all(|w| w[1] - w[0] >= 490.0), "a flood: {at:?}");
+    assert!(at.windows(2).all(|w| w[1] - w[0] >= 400.0), "a flood: {at:?}");
     // Beyond the rim it is no faster; up and to the left is up and to the left.
     drag_to(page, place(page, ".disc", -2.0, -2.0).await).await;
     page.wait_for("((v) => v.pan < -0.3 && v.tilt > 0.3)(mock.of('/move').at(-1).body)", LONG).await;
@@ -131,6 +135,33 @@ async fn press_hold_and_release() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_held_move_is_renewed_by_the_time_that_the_server_gives_it() {
+    // Its clock is an hour ahead.
+    let s = with_pad("mock.lasts = 5000; mock.ahead = 3600000;").await;
+    let page = &s.page;
+    // The status tells what its clock says.
+    page.wait_for("document.querySelector('.where').textContent.includes('135.0')", LONG).await;
+    let right = place(page, ".disc", 0.95, 0.5).await;
+    press_at(page, right).await;
+    moved(page, 3).await;
+    let gaps = "mock.of('/move').slice(1).map((c, i) => c.at - mock.of('/move')[i].at)";
+    let long: Vec<f64> = serde_json::from_value(page.eval(gaps).await).unwrap();
+    assert!(long.iter().all(|gap| *gap > 1900.0), "two fifths of 5 s: {long:?}");
+    release_at(page, right).await;
+    stopped(page).await;
+    // Too short for the renewal of one who does not know.
+    forget(page).await;
+    page.eval("mock.lasts = 400, true").await;
+    press_at(page, right).await;
+    page.wait_for(&format!("{gaps}.some((gap) => gap < 400)"), LONG).await;
+    let short: Vec<f64> = serde_json::from_value(page.eval(gaps).await).unwrap();
+    assert!(short.iter().all(|gap| *gap > 120.0), "a flood: {short:?}");
+    release_at(page, right).await;
+    stopped(page).await;
+    assert!(page.errors().is_empty(), "{:?}", page.errors());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_steer_while_held() {
     let s = with_pad("").await;
     let page = &s.page;
@@ -140,7 +171,7 @@ async fn keys_steer_while_held() {
     }
     moved(page, 2).await;
     let at: Vec<f64> = serde_json::from_value(page.eval("mock.of('/move').map((c) => c.at)").await).unwrap();
-    assert!(at.windows(2).all(|w| w[1] - w[0] >= 490.0), "the repetition floods: {at:?}");
+    assert!(at.windows(2).all(|w| w[1] - w[0] >= 400.0), "the repetition floods: {at:?}");
     // Two at once, and each let go of by itself.
     key_down(page, "+").await;
     page.wait_for("((v) => v.pan === -0.5 && v.zoom === 0.5)(mock.of('/move').at(-1).body)", LONG).await;
@@ -280,7 +311,7 @@ async fn what_goes_wrong_is_said_quietly() {
     says(page, ".note", "The camera says: deviceBusy.").await;
     moved(page, 3).await;
     let at: Vec<f64> = serde_json::from_value(page.eval("mock.of('/move').map((c) => c.at)").await).unwrap();
-    assert!(at.windows(2).all(|w| w[1] - w[0] >= 490.0), "a flood: {at:?}");
+    assert!(at.windows(2).all(|w| w[1] - w[0] >= 400.0), "a flood: {at:?}");
     page.eval("mock.fail = null, true").await;
     release_at(page, right).await;
     stopped(page).await;
@@ -366,96 +397,5 @@ async fn only_what_the_camera_can_do_is_shown() {
     moved(page, 1).await;
     key_up(page, "-").await;
     stopped(page).await;
-    assert!(page.errors().is_empty(), "{:?}", page.errors());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_gamepad_steers() {
-    let pads = "window.asked = 0; window.stick = { connected: true, mapping: 'standard', index: 0, axes: [0, 0, 0, 0], \
-        buttons: Array.from({ length: 17 }, () => ({ value: 0, pressed: false })) }; window.plugged = false; \
-        navigator.getGamepads = () => { asked += 1; return plugged ? [null, stick] : []; };";
-    let s = with_pad(pads).await;
-    let page = &s.page;
-    // Asked once whether there is one, then left alone.
-    let before = page.eval("asked").await;
-    page.eval("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(go)))).then(() => true)").await;
-    assert_eq!(page.eval("asked").await, before);
-    // What is pressed when it is plugged in is not meant for us.
-    page.eval("plugged = true, stick.axes[0] = 1, dispatchEvent(new Event('gamepadconnected')), true").await;
-    page.wait_for("asked > 10", LONG).await;
-    assert_eq!(page.eval("mock.of('/move').length").await, 0);
-    page.eval("stick.axes[0] = 0, window.then = asked, true").await;
-    page.wait_for("asked > then + 3", LONG).await;
-    page.eval("stick.axes[1] = 1, stick.buttons[7].value = 1, true").await;
-    page.wait_for(
-        "mock.of('/move').length > 0 && ((v) => v.tilt === -0.5 && v.zoom === 0.5)(mock.of('/move').at(-1).body)",
-        LONG,
-    )
-    .await;
-    // Unplugged in the middle.
-    page.eval("plugged = false, true").await;
-    stopped(page).await;
-    page.eval("window.then = asked, true").await;
-    page.eval("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(go)))).then(() => true)").await;
-    assert_eq!(page.eval("asked - then <= 1").await, true, "nobody is asked any more");
-    assert!(page.errors().is_empty(), "{:?}", page.errors());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn aiming_knows_where_the_picture_is() {
-    let s = with_pad("").await;
-    let page = &s.page;
-    let last = |what: &str| format!("mock.of({what:?}).at(-1)?.body");
-    let near = |value: &Value, want: &[f64]| {
-        let got: Vec<f64> = ["x", "y", "width", "height"].iter().filter_map(|k| value[*k].as_f64()).collect();
-        got.len() == want.len() && got.iter().zip(want).all(|(a, b)| (a - b).abs() < 0.01)
-    };
-    // Smaller windows are still to be proved: at 390 px no box is drawn in this test, and it
-    // is not known yet whether that is the test's fault.
-    for (width, height, phone) in [(1280, 800, false)] {
-        let size = SetDeviceMetricsOverrideParams::new(width, height, 1.0, phone);
-        page.inner().execute(size).await.unwrap();
-        page.wait_for(&format!("innerWidth === {width} && innerHeight === {height}"), LONG).await;
-        page.eval("if (document.querySelector('.aim').hidden) document.querySelector('.ptz-tools [aria-pressed]').click(); true").await;
-        page.wait_for("!document.querySelector('.aim').hidden", LONG).await;
-        // The picture is 16:9; by the same rule as the browser's, but worked out here.
-        let (left, top, wide, high): (f64, f64, f64, f64) = serde_json::from_value(
-            page.eval(
-                "((b, top) => { const w = Math.min(b.width, b.height * 16 / 9), h = w * 9 / 16; \
-                 return [b.left + (b.width - w) / 2, top ? b.top : b.top + (b.height - h) / 2, w, h]; }) \
-                 (video.getBoundingClientRect(), innerWidth <= 760)",
-            )
-            .await,
-        )
-        .unwrap();
-        let at = |x: f64, y: f64| (left + x * wide, top + y * high);
-        forget(page).await;
-        press_at(page, at(0.1, 0.2)).await;
-        drag_to(page, at(0.2, 0.3)).await;
-        drag_to(page, at(0.35, 0.6)).await;
-        page.wait_for(&format!("{width} && !document.querySelector('.aim-box').hidden"), LONG).await;
-        release_at(page, at(0.35, 0.6)).await;
-        let sent = page.wait_for(&last("/boxzoom"), LONG).await;
-        assert!(near(&sent, &[0.1, 0.2, 0.25, 0.4]), "{width}: {sent}");
-        // A click centres; the second half of a double click is not another place.
-        press_at(page, at(0.25, 0.25)).await;
-        release_at(page, at(0.25, 0.25)).await;
-        press_at(page, at(0.25, 0.25)).await;
-        release_at(page, at(0.25, 0.25)).await;
-        let sent = page.wait_for(&last("/center"), LONG).await;
-        assert!(near(&sent, &[0.25, 0.25]), "{width}: {sent}");
-        assert_eq!(page.eval("document.fullscreenElement").await, Value::Null);
-        // Escape lets go of a box.
-        press_at(page, at(0.1, 0.1)).await;
-        drag_to(page, at(0.3, 0.3)).await;
-        page.eval(
-            "dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', code: 'Escape', bubbles: true })), true",
-        )
-        .await;
-        release_at(page, at(0.3, 0.3)).await;
-        assert_eq!(page.eval("mock.of('/boxzoom').length + mock.of('/center').length").await, 2, "{width}");
-        let wide = page.eval("document.documentElement.scrollWidth <= innerWidth").await;
-        assert_eq!(wide, true, "wider than {width} px");
-    }
     assert!(page.errors().is_empty(), "{:?}", page.errors());
 }

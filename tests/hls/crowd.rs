@@ -39,9 +39,9 @@ async fn twenty_paths_hold_no_more_than_their_windows() {
     let gateway = Gateway::start(&format!("hlsAlwaysRemux: yes\n{}", paths(&sources)));
     let client = client();
     // Seven segments are listed, and as long again they are still served.
-    cut(&client, &gateway, &names, 25).await;
+    cut(&client, &gateway, &names, 18).await;
     let full = gateway.usage();
-    cut(&client, &gateway, &names, 50).await;
+    cut(&client, &gateway, &names, 43).await;
     let later = gateway.usage();
     // Another 25 s of 20 × 500 kbit/s are 31 MB, and a tenth of that is more than noise.
     let grown = later.rss_kb.saturating_sub(full.rss_kb);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{assert_even, gateway, live, pictures, small};
+use super::{assert_even, gateway, live, pictures, side_by_side, small};
 use crate::support::api::SOON;
 use crate::support::camera::Camera;
 use crate::support::gateway::{Gateway, paths};
@@ -90,20 +90,11 @@ async fn changed(variant: &str, from: u32, to: u32, moves: usize) {
     }
 }
 
-#[tokio::test]
-async fn another_rate_goes_on_in_the_same_playlist() {
-    changed("lowLatency", 25, 10, 0).await;
-    changed("lowLatency", 15, 30, 0).await;
-}
-
-#[tokio::test]
-async fn a_rate_that_does_not_fit_moves_the_playlist() {
-    changed("lowLatency", 25, 12, 1).await;
-}
-
-#[tokio::test]
-async fn whole_segments_go_on_at_any_rate() {
-    changed("fmp4", 25, 12, 0).await;
+/// In the same playlist, in another one where the parts do not fit, and in whole segments.
+#[test]
+fn another_rate_goes_on() {
+    let cases = [("lowLatency", 25, 10, 0), ("lowLatency", 15, 30, 0), ("lowLatency", 25, 12, 1), ("fmp4", 25, 12, 0)];
+    side_by_side(cases, |(variant, from, to, moves)| changed(variant, from, to, moves));
 }
 
 #[tokio::test]

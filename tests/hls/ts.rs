@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::support::api::{SOON, status, until_status};
+use super::support::api::{SOON, status, track, until_status};
 use super::support::camera::{Audio, Camera, Codec};
 use super::support::gateway::{Gateway, paths};
 use super::support::hls::{Follower, decode, get, probe};
-use super::support::{until, until_true};
-use super::{live, pictures, small};
+use super::support::{playlist, until, until_true};
+use super::{live, pictures, side_by_side, small};
 
 fn gateway(camera: &Camera, more: &str) -> Gateway {
     Gateway::start(&format!("hlsVariant: mpegts\n{more}\n{}", paths(&[("gate", &camera.url())])))
@@ -55,9 +55,9 @@ async fn segments_keep_the_rules_and_ffmpeg_reads_them() {
     assert_eq!(gateway.complaints(), Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn sound_becomes_aac_and_stays_with_the_pictures() {
-    for audio in [Audio::Opus, Audio::Pcma, Audio::Aac] {
+#[test]
+fn sound_becomes_aac_and_stays_with_the_pictures() {
+    side_by_side([Audio::Opus, Audio::Pcma, Audio::Aac], |audio| async move {
         let camera = small().audio(audio).start();
         let gateway = gateway(&camera, "");
         let mut player = Follower::start(gateway.url(), "gate").await;
@@ -77,16 +77,17 @@ async fn sound_becomes_aac_and_stays_with_the_pictures() {
         assert!((ends.0 - ends.1).abs() < 1.7, "{audio:?}: {ends:?}");
         let (_, complaints) = decode(&player.bytes);
         assert_eq!(complaints, "", "{audio:?}");
-    }
+    });
 }
 
-#[tokio::test]
-async fn codecs_and_b_frames_in_transport_streams() {
-    for (camera, codecs) in [
+#[test]
+fn codecs_and_b_frames_in_transport_streams() {
+    let cases = [
         (small().codec(Codec::H265), "hvc1.1.6.L"),
         (live().b_frames(2), "avc1."),
         (live().codec(Codec::H265).b_frames(3), "hvc1."),
-    ] {
+    ];
+    side_by_side(cases, |(camera, codecs)| async move {
         let camera = camera.start();
         let gateway = gateway(&camera, "");
         let mut player = Follower::start(gateway.url(), "gate").await;
@@ -99,14 +100,14 @@ async fn codecs_and_b_frames_in_transport_streams() {
         let decoded: Vec<f64> = packets.iter().filter(|p| p[0] == "video").filter_map(|p| p[2].parse().ok()).collect();
         assert!(decoded.windows(2).all(|w| w[1] > w[0]), "{codecs}: decode times {decoded:?}");
         let (frames, complaints) = decode(&player.bytes);
-        assert_eq!((frames, complaints.as_str()), (times.len(), ""), "{codecs}");
+        assert_eq!((frames, complaints.as_str()), (times.len(), ""), "{codecs}: {packets:?}");
         assert_eq!(player.discontinuities, 0);
-    }
+    });
 }
 
-#[tokio::test]
-async fn frame_rates_and_gops_in_transport_streams() {
-    for (fps, gop) in [(5, 5), (12, 24), (25, 12), (25, 250)] {
+#[test]
+fn frame_rates_and_gops_in_transport_streams() {
+    side_by_side([(5, 5), (12, 24), (25, 12), (25, 250)], |(fps, gop): (u32, u32)| async move {
         let camera = Camera::builder().size(160, 120).fps(fps).gop_frames(gop).prerecorded().start();
         let gateway = gateway(&camera, "");
         let mut player = Follower::start(gateway.url(), "gate").await;
@@ -117,7 +118,7 @@ async fn frame_rates_and_gops_in_transport_streams() {
         let longest = f64::from(gop.max(fps).next_multiple_of(gop)) / f64::from(fps);
         assert!(player.now.target as f64 <= longest.ceil(), "{fps} fps, GOP {gop}: target {}", player.now.target);
         assert_eq!(player.discontinuities, 0, "{fps} fps, GOP {gop}");
-    }
+    });
 }
 
 #[tokio::test]
@@ -260,9 +261,36 @@ async fn a_camera_that_pauses_holds_nothing_up() {
     let mut player = Follower::start(gateway.url(), "gate").await;
     player.until(3.0).await;
     camera.stall();
-    tokio::time::sleep(Duration::from_secs(3)).await; // a pause, not a wait
+    // What is lasts as long as it does: the newest segment is left behind.
+    let url = player.media_url("");
+    let left = until(SOON, "three seconds without a picture", || async {
+        let list = playlist::parse(&get(&url).await.text()).unwrap();
+        let last = list.segments.last().unwrap();
+        let began = humantime::parse_rfc3339(last.time.as_deref().unwrap()).unwrap();
+        let lasts = Duration::from_nanos(last.duration);
+        (began.elapsed().unwrap_or_default() > lasts + Duration::from_secs(4)).then_some(())
+    });
+    left.await;
     camera.resume();
     let seconds = player.seconds();
     player.until(seconds + 4.0).await;
     assert!(player.now.target <= 2);
+}
+
+#[tokio::test]
+async fn sound_alone_is_told_what_carries_it_and_no_muxer_is_tried_over_and_over() {
+    let gateway = Gateway::start(
+        "hlsVariant: mpegts\nhlsAlwaysRemux: yes\npaths:\n  radio:\n    source: 'gst:audiotestsrc is-live=true ! opusenc'\n",
+    );
+    let status = until_status(&gateway, "radio", "live", |s| s["state"] == "live").await;
+    let sound = track(&status, "audio");
+    assert!(sound["hls"] == false && sound["note"].as_str().unwrap().contains("fmp4"), "{sound}");
+    for _ in 0..3 {
+        let reply = get(&format!("{}/radio/index.m3u8", gateway.url())).await;
+        assert_eq!(reply.status, 422, "{}", reply.text());
+        assert!(reply.error().contains("fmp4 and lowLatency"), "{}", reply.error());
+    }
+    // One for who asked, or two on a machine that took a second for that; none before.
+    let starts = gateway.log().iter().filter(|l| l.contains("HLS muxer starts")).count();
+    assert!((1..3).contains(&starts), "{starts}");
 }

@@ -2,7 +2,9 @@
 
 use super::kit::{Desk, Steered, wait};
 use super::support::gateway::Gateway;
+use super::support::ptz_discovery::Discoverable;
 use super::support::ptz_hikvision::{PASSWORD, USER};
+use super::support::ptz_http::Options;
 use super::support::ptz_onvif::Onvif;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -56,6 +58,21 @@ fn nobody_answers_and_nobody_may() {
     let (output, out, err) = discover(found.address(), &[]);
     assert!(output.status.success(), "{out}{err}");
     assert!(out.contains("Gate dome") && out.contains("--user"), "{out}");
+}
+
+#[test]
+fn a_service_over_https_keeps_the_name_that_its_certificate_has() {
+    let camera = Onvif::builder().http(Options { tls: true, ..Options::default() }).start();
+    let port = camera.server().address().port();
+    for (host, want) in [("localhost", "localhost"), ("camera.invalid", "127.0.0.1"), ("127.0.0.1", "127.0.0.1")] {
+        let found = Discoverable::start(&format!("https://{host}:{port}/onvif/device_service"), "SD-6C");
+        let (output, out, err) = discover(found.address(), &["--user", USER]);
+        assert!(output.status.success(), "{out}{err}");
+        assert!(out.contains(&format!("https://{want}:{port}/onvif/device_service")), "{host}: {out}");
+        // Nobody vouches for it: what to write is told.
+        assert!(out.contains(camera.server().fingerprint()), "{host}: {out}");
+    }
+    assert_eq!(camera.refused(), 0);
 }
 
 #[tokio::test]

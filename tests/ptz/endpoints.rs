@@ -1,6 +1,6 @@
 //! Every endpoint, with the JSON of the design.
 
-use super::kit::{Desk, SOON, Steered, paths, wait};
+use super::kit::{Desk, SOON, Steered, entry, paths, wait};
 use super::support::ptz_hikvision::Hikvision;
 use super::support::ptz_motion::Position;
 use super::support::ptz_onvif::Onvif;
@@ -42,6 +42,34 @@ async fn velocities_come_as_they_were_sent<C: Steered>(camera: C) {
     desk.ok("POST", "/ptz/gate/move", "{}").await;
     wait("the stop", || !camera.moving()).await;
     desk.no_secrets();
+}
+
+#[tokio::test]
+async fn a_move_tells_until_when_it_lasts() {
+    let (camera, slow) = (Hikvision::start(), Hikvision::start());
+    let slowly = entry("slow", "hikvision", &slow.url(), "      moveTimeout: 40s\n");
+    let desk = Desk::open(&paths(&[camera.entry("gate"), slowly]));
+    // Earliest and latest; how much of it this machine loses on the way is not judged.
+    for (name, body, most) in [
+        ("gate", r#"{"pan":0.5}"#, 2_000),
+        ("gate", r#"{"pan":0.5,"timeout":60000}"#, 60_000),
+        ("gate", r#"{"pan":0.5,"timeout":50}"#, 50),
+        ("slow", r#"{"pan":0.5}"#, 40_000),
+        ("slow", r#"{"pan":0.5,"timeout":30000}"#, 30_000),
+    ] {
+        let before = SystemTime::now();
+        let answer = desk.ok("POST", &format!("/ptz/{name}/move"), body).await;
+        let after = SystemTime::now();
+        let until = humantime::parse_rfc3339(answer["until"].as_str().unwrap()).unwrap();
+        let most = Duration::from_millis(most);
+        // To the millisecond, which is cut off here and in the clock of the steerer.
+        assert!(until <= after + most && until + Duration::from_millis(2) >= before + most, "{name} {body}: {answer}");
+    }
+    for name in ["gate", "slow"] {
+        let answer = desk.ok("POST", &format!("/ptz/{name}/stop"), "").await;
+        assert_eq!(answer, json!({"status": "ok"}), "a stop lasts");
+    }
+    wait("the stop", || !camera.moving() && !slow.moving()).await;
 }
 
 async fn it_goes_to_presets_home_and_positions<C: Steered>(camera: C) {

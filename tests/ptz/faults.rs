@@ -194,6 +194,18 @@ async fn certificates_are_pinned() {
 }
 
 #[tokio::test]
+async fn a_camera_that_goes_off_is_not_taken_for_a_wrong_certificate() {
+    let camera = Hikvision::builder().http(Options { tls: true, ..Options::default() }).start();
+    let pin = format!("      fingerprint: {}\n", "ab".repeat(32));
+    let desk = Desk::open(&paths(&[entry("gate", "hikvision", &camera.url(), &pin)]));
+    let answer = desk.post("/ptz/gate/move", r#"{"pan":0.5}"#).await;
+    assert!(answer.status == 502 && answer.error().contains(camera.server().fingerprint()), "{answer:?}");
+    drop(camera);
+    let answer = desk.post("/ptz/gate/move", r#"{"pan":0.5}"#).await;
+    assert!(answer.status == 504 && !answer.error().contains("certificate"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_camera_that_takes_one_request_a_connection_is_steered_too() {
     let http = Options { requests_per_connection: Some(1), ..Options::default() };
     let camera = Hikvision::builder().http(http).start();

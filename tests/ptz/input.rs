@@ -2,6 +2,7 @@
 
 use super::kit::{Desk, Steered, entry, paths, wait};
 use super::support::ptz_hikvision::Hikvision;
+use super::support::ptz_motion::Position;
 use super::support::ptz_onvif::Onvif;
 use crate::on_both;
 
@@ -47,6 +48,29 @@ async fn what_cannot_be_done_is_refused_with_the_field_or_the_reason<C: Steered>
     }
     assert!(camera.driven().is_empty() && !camera.moving());
     desk.no_secrets();
+}
+
+#[tokio::test]
+async fn ids_have_slashes_and_whatever_else_a_camera_writes() {
+    let ids = ["site/1", "a/preset/b", "x/stop", "/", "50%", "a b?c#d", "Tür"];
+    let onvif = ids.iter().fold(Onvif::builder(), |builder, id| builder.preset(id)).start();
+    let hikvision = Hikvision::start();
+    let desk = Desk::open(&paths(&[onvif.entry("north/yard"), hikvision.entry("gate")]));
+    let list = desk.ok("GET", "/ptz/north/yard/presets", "").await;
+    for id in ids {
+        assert!(list["items"].as_array().unwrap().iter().any(|p| p["id"] == id), "{id}: {list}");
+        onvif.place(Position::new(10.0, 0.0, 1.0));
+        let url = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string();
+        desk.ok("POST", &format!("/ptz/north/yard/preset/{url}"), "").await;
+        wait(id, || onvif.position().near(&Position::new(200.0, 0.0, 1.0), 0.2) && !onvif.moving()).await;
+        let answer = desk.post(&format!("/ptz/gate/preset/{url}"), "").await;
+        assert!(answer.status == 404 && answer.error().contains("preset"), "{id}: {answer:?}");
+        let answer = desk.post(&format!("/ptz/gate/patrol/{url}/start"), "").await;
+        assert!(answer.status == 404 && answer.error().contains("patrol"), "{id}: {answer:?}");
+    }
+    for bad in ["a%0Ab", "a%5Cb", "%ff"] {
+        assert_eq!(desk.post(&format!("/ptz/gate/preset/{bad}"), "").await.status, 400, "{bad}");
+    }
 }
 
 #[tokio::test]

@@ -149,6 +149,12 @@ impl Gateway {
         lines.gone + lines.kept.len()
     }
 
+    /// The lines since a mark, as far as they are kept.
+    pub fn log_after(&self, mark: usize) -> Vec<String> {
+        let lines = self.log.lines.lock().unwrap();
+        lines.kept.iter().skip(mark.saturating_sub(lines.gone)).cloned().collect()
+    }
+
     /// Waits for a line, old ones included; panics with the log's end after `deadline`.
     #[track_caller]
     pub fn wait_for_line(&self, deadline: Duration, want: impl Fn(&str) -> bool) -> String {

@@ -30,6 +30,10 @@ use std::time::{Duration, Instant, SystemTime};
 pub enum Wants {
     /// A WS-UsernameToken with a digest.
     Token,
+    /// The same, and no SOAP where it is missing or wrong: the status is the fault's.
+    BareToken,
+    /// Either; what is wrong with either is a challenge of HTTP Digest, and counted.
+    Either,
     /// HTTP Digest; a token does not help.
     HttpDigest,
     /// Nothing.
@@ -54,8 +58,11 @@ pub struct Builder {
     pub(super) degrees: bool,
     pub(super) relative: bool,
     pub(super) absolute: bool,
+    pub(super) untold: bool,
     pub(super) stream: Option<String>,
+    pub(super) presets: Vec<String>,
     pub(super) fault_status: u16,
+    pub(super) denial: &'static [&'static str],
     pub(super) model: String,
 }
 
@@ -77,8 +84,11 @@ impl Default for Builder {
             degrees: false,
             relative: true,
             absolute: true,
+            untold: false,
             stream: None,
+            presets: Vec::new(),
             fault_status: 400,
+            denial: &["Sender", "NotAuthorized"],
             model: "SD-6C".into(),
         }
     }
@@ -156,6 +166,16 @@ impl Builder {
         self.absolute = yes;
         self
     }
+    /// Its node tells no spaces at all.
+    pub fn untold(mut self) -> Self {
+        self.untold = true;
+        self
+    }
+    /// One more preset with this token, at 200°, 0°, 1×.
+    pub fn preset(mut self, token: &str) -> Self {
+        self.presets.push(token.into());
+        self
+    }
     /// What GetStreamUri says.
     pub fn stream(mut self, url: &str) -> Self {
         self.stream = Some(url.into());
@@ -164,6 +184,11 @@ impl Builder {
     /// HTTP status of faults. Default: 400.
     pub fn fault_status(mut self, status: u16) -> Self {
         self.fault_status = status;
+        self
+    }
+    /// The codes of the fault that a login is refused with. Default: Sender, NotAuthorized.
+    pub fn denies(mut self, codes: &'static [&'static str]) -> Self {
+        self.denial = codes;
         self
     }
     pub fn model(mut self, model: &str) -> Self {
@@ -235,7 +260,7 @@ impl Onvif {
     fn assemble(set: Builder) -> Self {
         let preset =
             |token: &str, name: Option<&str>, at| Preset { token: token.into(), name: name.map(String::from), at };
-        let memory = Memory {
+        let mut memory = Memory {
             presets: vec![
                 preset("P001", Some("Gate"), Position::new(135.0, 15.0, 4.0)),
                 preset("P002", Some("Yard"), Position::new(270.0, -5.0, 1.0)),
@@ -246,6 +271,7 @@ impl Onvif {
             home: Position::new(10.0, 5.0, 1.0),
             ..Memory::default()
         };
+        memory.presets.extend(set.presets.iter().map(|token| preset(token, None, Position::new(200.0, 0.0, 1.0))));
         let options = set.http.clone();
         let state = Arc::new(State {
             motion: Arc::new(Mutex::new(Motion::new(set.limits, Instant::now()))),

@@ -86,19 +86,29 @@ impl Handler for Calls {
         if action != "GetSystemDateAndTime" {
             match state.set.wants {
                 Wants::Nothing => {}
-                Wants::HttpDigest => {
+                Wants::HttpDigest | Wants::Either => {
                     let verdict = state.digest.check(request);
-                    login = verdict.login;
+                    let token = if state.set.wants == Wants::Either { token(state, root) } else { Login::None };
+                    login = if token == Login::None { verdict.login } else { token };
                     if login != Login::Granted {
                         let answer = Answer { login, action: action.into(), ..Answer::new(401, "text/html", "") };
                         return verdict.challenges.into_iter().fold(answer, |a, c| a.header("WWW-Authenticate", c));
                     }
                 }
-                Wants::Token => {
+                Wants::Token | Wants::BareToken => {
                     login = token(state, root);
                     if login != Login::Granted {
-                        let codes = ["Sender", "NotAuthorized"];
-                        return refuse(state.set.fault_status, login, action, &codes, "Sender not Authorized");
+                        if state.set.wants == Wants::BareToken {
+                            let answer = Answer::new(state.set.fault_status, "text/html", "<html>no</html>");
+                            return Answer { login, action: action.into(), ..answer };
+                        }
+                        return refuse(
+                            state.set.fault_status,
+                            login,
+                            action,
+                            state.set.denial,
+                            "Sender not Authorized",
+                        );
                     }
                 }
             }

@@ -250,6 +250,9 @@ pub(super) fn ptz(state: &State, name: &str) -> Option<String> {
 }
 
 fn spaces(state: &State) -> String {
+    if state.set.untold {
+        return String::new();
+    }
     let l = &state.set.limits;
     let range = |axis: &str, (low, high): (f64, f64)| {
         format!("<tt:{axis}Range><tt:Min>{low}</tt:Min><tt:Max>{high}</tt:Max></tt:{axis}Range>")

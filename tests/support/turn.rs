@@ -143,5 +143,10 @@ fn answers(port: u16) -> bool {
 
 /// The YAML for `webrtcICEServers2` of this server.
 pub fn yaml(turn: &Turn, user: &str, password: &str) -> String {
-    format!("webrtcICEServers2:\n  - url: '{}'\n    username: '{user}'\n    password: '{password}'\n", turn.url())
+    yaml_of(&turn.url(), user, password)
+}
+
+/// The same of a server by its URL.
+pub fn yaml_of(url: &str, user: &str, password: &str) -> String {
+    format!("webrtcICEServers2:\n  - url: '{url}'\n    username: '{user}'\n    password: '{password}'\n")
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{BEGINNING, LOOK, Muxer, News, Output, SOUND, State, unfit, wall};
+use super::{BEGINNING, LOOK, Muxer, News, Output, SOUND, State, Why, codecs, unfit};
 use crate::error::{Error, Kind};
 use crate::hls::segmenter::Ended;
 use crate::hls::sound::Sound;
@@ -41,8 +41,8 @@ struct Feed {
     due: Option<(Instant, u32)>,
 }
 
-fn failed(why: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Unavailable, format!("the MPEG-TS pipeline failed: {why}")).retry_after(2)
+fn failed(why: impl std::fmt::Display) -> Why {
+    Why::Failed(Error::new(Kind::Unavailable, format!("the MPEG-TS pipeline failed: {why}")).retry_after(1))
 }
 
 /// Whether AAC of this configuration is another one than is carried.
@@ -63,9 +63,9 @@ impl Feed {
 
 impl Muxer {
     /// Muxes until there is a reason to end.
-    pub(super) async fn transport_stream(&self, subscription: &mut Subscription, sound: &mut Sound) -> Error {
+    pub(super) async fn transport_stream(&self, subscription: &mut Subscription, sound: &mut Sound) -> Why {
         let mut look = tokio::time::interval(LOOK);
-        let codecs: Vec<Codec> = subscription.tracks().iter().map(|t| t.codec.clone()).collect();
+        let codecs = codecs(subscription);
         let (plan, voice, news) = match self.plan(subscription, sound, &codecs, &mut look).await {
             Ok(planned) => planned,
             Err(why) => return why,
@@ -96,7 +96,7 @@ impl Muxer {
         sound: &mut Sound,
         codecs: &[Codec],
         look: &mut tokio::time::Interval,
-    ) -> Result<(Plan, Option<Voice>, Vec<News>), Error> {
+    ) -> Result<(Plan, Option<Voice>, Vec<News>), Why> {
         let known = self.known(subscription, false);
         let cut = self.cut();
         let start = subscription.play();
@@ -108,7 +108,7 @@ impl Muxer {
             // AAC may tell its configuration with its first frame only.
             let aac = sound.config(subscription);
             let told = aac.as_ref().is_none_or(|c| !c.is_empty()) || Instant::now() >= patience;
-            match Plan::begin(&cut, &known, codecs, &units, wall) {
+            match Plan::begin(&cut, &known, codecs, &units, self.clock(subscription)) {
                 Ok(Some(plan)) if told => {
                     let shelf = Shelf::new(&cut, plan.stream());
                     *self.lock() = State::Muxing(Output::TransportStream(Box::new(shelf)), cut.prefix);
@@ -140,7 +140,7 @@ impl Muxer {
         subscription: &mut Subscription,
         sound: &mut Sound,
         look: &mut tokio::time::Interval,
-    ) -> Result<Infallible, Error> {
+    ) -> Result<Infallible, Why> {
         feed.sink.play().await.map_err(failed)?;
         for news in news {
             self.hand_over(feed, news, subscription)?;
@@ -170,8 +170,7 @@ impl Muxer {
                         && (feed.voice.is_none() || epoch.replace(unit.epoch) != Some(unit.epoch))
                         && other(sound.config(subscription), &feed.voice)
                     {
-                        let why = "its AAC tells another configuration";
-                        return Err(Error::new(Kind::Unavailable, why).retry_after(1));
+                        return Err(Why::over("its AAC tells another configuration"));
                     }
                     self.hand_over(feed, news, subscription)?;
                 }
@@ -179,7 +178,7 @@ impl Muxer {
         }
     }
 
-    fn hand_over(&self, feed: &mut Feed, news: News, subscription: &Subscription) -> Result<(), Error> {
+    fn hand_over(&self, feed: &mut Feed, news: News, subscription: &Subscription) -> Result<(), Why> {
         let unit = match news {
             News::Unit(unit) if unit.kind == Media::Video => unit,
             News::Unit(unit) => {
@@ -205,10 +204,12 @@ impl Muxer {
             subscription.stats().dropped.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
+        feed.plan.set_clock(self.clock(subscription));
         let Some(frame) = feed.plan.push(&unit) else { return Ok(()) };
         let (begin, settles, pts) = (frame.begin, frame.settles, frame.pts);
         feed.sink.push(frame).map_err(failed)?;
         for frame in feed.voice.iter_mut().flat_map(|v| v.follow(pts)) {
+            feed.plan.hear(frame.data.len());
             feed.sink.push_sound(frame).map_err(failed)?;
         }
         if begin.is_none() && !settles && feed.open {
@@ -232,7 +233,7 @@ impl Muxer {
     }
 
     /// Changes what readers see, and wakes them where they see anything new.
-    fn on_shelf(&self, change: impl FnOnce(&mut Shelf) -> Result<(), String>) -> Result<(), Error> {
+    fn on_shelf(&self, change: impl FnOnce(&mut Shelf) -> Result<(), String>) -> Result<(), Why> {
         let news = match &mut *self.lock() {
             State::Muxing(Output::TransportStream(shelf), _) => {
                 let before = shelf.window().progress();

@@ -3,6 +3,7 @@
 use super::super::{Answer, Asked, Settings};
 use super::*;
 use crate::hls::playlist::{Variant, walker};
+use crate::hls::rest::Rest;
 use crate::hls::segmenter::Known;
 use crate::hls::ts::plan::tests::{CODEC, Camera, PLAIN};
 
@@ -51,7 +52,7 @@ async fn film<T>(camera: &mut Camera, size: usize, mut done: impl FnMut() -> Opt
 async fn segments_come_out_in_order_and_are_transport_streams() {
     gstreamer::init().unwrap();
     let mut camera = Camera::new(PLAIN);
-    let muxer = Muxer::start("gate", settings(1 << 20), camera.hub().subscribe());
+    let muxer = Muxer::start("gate", settings(1 << 20), camera.hub().subscribe(), Rest::default());
     let index = tokio::spawn({
         let muxer = muxer.clone();
         async move { playlist(&muxer, None).await.unwrap() }
@@ -95,10 +96,10 @@ async fn a_pipeline_that_fails_ends_the_muxer_with_its_reason() {
     gstreamer::init().unwrap();
     let mut camera = Camera::new(PLAIN);
     // A frame is more than what may be kept of a segment.
-    let muxer = Muxer::start("gate", settings(1_024), camera.hub().subscribe());
+    let muxer = Muxer::start("gate", settings(1_024), camera.hub().subscribe(), Rest::default());
     film(&mut camera, 2 << 20, || (!muxer.alive()).then_some(())).await;
     let error = playlist(&muxer, None).await.unwrap_err();
-    assert_eq!((error.kind, error.retry_after_s), (Kind::Unavailable, Some(2)));
+    assert_eq!((error.kind, error.retry_after_s), (Kind::Unavailable, Some(1)));
     assert!(error.message.starts_with("the MPEG-TS pipeline failed: "), "{}", error.message);
 }
 
@@ -106,12 +107,12 @@ async fn a_pipeline_that_fails_ends_the_muxer_with_its_reason() {
 async fn a_pipeline_that_hangs_ends_the_muxer_and_what_it_does_not_take_is_counted() {
     gstreamer::init().unwrap();
     let mut camera = Camera::new(PLAIN);
-    let muxer = Muxer::new("gate", settings(50 << 20));
     let subscription = camera.hub().subscribe();
+    let muxer = Muxer::new("gate", settings(50 << 20), &subscription, Rest::default());
     let first = camera.unit(0, true, 500);
     let cut = muxer.cut();
     let known = Known { gop: Some(25), period: Some(3_600), ..Known::default() };
-    let plan = Plan::begin(&cut, &known, &[CODEC], std::slice::from_ref(&first), wall).unwrap().unwrap();
+    let plan = Plan::begin(&cut, &known, &[CODEC], std::slice::from_ref(&first), 0).unwrap().unwrap();
     let shelf = Shelf::new(&cut, plan.stream());
     *muxer.lock() = State::Muxing(Output::TransportStream(Box::new(shelf)), cut.prefix);
     let (sink, _events) = Sink::new("gate", plan.format(), None, 50 << 20).unwrap();
@@ -126,7 +127,7 @@ async fn a_pipeline_that_hangs_ends_the_muxer_and_what_it_does_not_take_is_count
         }
         why
     });
-    assert!(why.unwrap().message.contains("it hangs"));
+    assert!(why.unwrap().message().contains("it hangs"));
     let dropped = subscription.stats().dropped.load(Ordering::Relaxed);
     assert!(dropped > 100, "{dropped}");
     feed.sink.stop().await;

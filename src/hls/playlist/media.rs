@@ -16,6 +16,12 @@ pub struct Options<'a> {
 }
 
 impl<B: AsRef<[u8]>> Window<B> {
+    /// Whether a playlist can go out that players make something of: with less than a whole
+    /// segment they find nothing.
+    pub fn ready(&self) -> bool {
+        self.target.is_some() && self.segments() > 0
+    }
+
     /// The media playlist; `None` before [`Window::open`], and as long as there
     /// is nothing to list.
     pub fn media(&self, options: &Options<'_>) -> Option<String> {

@@ -1,20 +1,24 @@
 //! HLS playlists: what is in a muxer's window, and how it is written down. Pure.
 //!
 //! The norm is RFC 8216bis (draft-pantos-hls-rfc8216bis); section numbers in
-//! this module are its. `window` holds the segments, `media` and `multivariant`
-//! write them, `reload` reads what a player asks for.
+//! this module are its. `window` holds the segments (`find` looks them up by name, `bit_rates`
+//! weighs them), `media` and `multivariant` write them, `reload` reads what a player asks
+//! for.
 
 use std::time::Duration;
 
+mod bit_rates;
+mod find;
 mod media;
 mod multivariant;
 mod reload;
 mod window;
 
+pub use find::Found;
 pub use media::Options;
 pub use multivariant::{Stream, multivariant};
 pub use reload::{Position, Reload, State};
-pub use window::{Config, Found, Refused, Variant, Window};
+pub use window::{Config, Refused, Variant, Window};
 
 /// What a playlist counts durations in: its fifth decimal, 10 µs. Everything is
 /// rounded to it once, on the time line of the muxer and not part by part: so

@@ -361,14 +361,3 @@ h264/index.m3u8?id=7
 ";
     assert_eq!(multivariant(&[h265, h264], "id=7"), expected);
 }
-
-#[test]
-fn bit_rates_are_of_what_is_listed() {
-    let mut w = window(Variant::Fmp4);
-    assert_eq!(w.bit_rates(), None);
-    fill(&mut w, 1);
-    w.begin_segment(0, true).unwrap();
-    w.add_part(PART, true, vec![0; 3000]).unwrap();
-    w.end_segment().unwrap();
-    assert_eq!(w.bit_rates(), Some((96_000, 7000 * 8 * 100 / 125)));
-}

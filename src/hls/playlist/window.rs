@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{SECOND, Units, units, units_up};
+use crate::config::HlsVariant;
 
 /// Seconds: no segment is longer, whatever a camera's clock says.
 const LONGEST: u64 = 3600;
@@ -22,6 +23,16 @@ pub enum Variant {
     Fmp4,
     /// Fragmented MP4 segments that are listed part by part while they grow.
     LowLatency,
+}
+
+impl From<HlsVariant> for Variant {
+    fn from(configured: HlsVariant) -> Self {
+        match configured {
+            HlsVariant::Mpegts => Variant::Mpegts,
+            HlsVariant::Fmp4 => Variant::Fmp4,
+            HlsVariant::LowLatency => Variant::LowLatency,
+        }
+    }
 }
 
 impl Variant {
@@ -89,27 +100,11 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// What a name stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found<'a, B> {
-    /// An initialisation section.
-    Map(&'a B),
-    /// A whole segment: its pieces in order.
-    Segment(Vec<&'a B>),
-    /// A part.
-    Part(&'a B),
-    /// The part that the playlist hints at: hold the request until it is there.
-    /// Should its segment end without it, it becomes [`Found::Nothing`].
-    Hinted,
-    /// Never heard of, or too old.
-    Nothing,
-}
-
 #[derive(Debug)]
 pub(super) struct Part<B> {
     pub(super) units: Units,
     pub(super) independent: bool,
-    payload: B,
+    pub(super) payload: B,
 }
 
 #[derive(Debug)]
@@ -135,9 +130,9 @@ pub struct Window<B> {
     /// The segment that grows.
     pub(super) current: Option<Segment<B>>,
     /// No longer listed but still served, and until when on our time line.
-    removed: VecDeque<(Segment<B>, Units)>,
+    pub(super) removed: VecDeque<(Segment<B>, Units)>,
     /// By number.
-    maps: VecDeque<(u64, B)>,
+    pub(super) maps: VecDeque<(u64, B)>,
     map: Option<u64>,
     pub(super) discontinuity_sequence: u64,
     /// The next segment does not continue the last one.
@@ -150,6 +145,8 @@ pub struct Window<B> {
     end: Duration,
     /// The longest that the playlist ever was.
     longest: Units,
+    /// The highest bit rate so far, bits per second.
+    pub(super) peak: u64,
 }
 
 impl<B: AsRef<[u8]>> Window<B> {
@@ -169,6 +166,7 @@ impl<B: AsRef<[u8]>> Window<B> {
             parts_from: 0,
             end: Duration::ZERO,
             longest: 0,
+            peak: 0,
         };
         window.take_map(map);
         window
@@ -180,7 +178,11 @@ impl<B: AsRef<[u8]>> Window<B> {
     pub fn open(&mut self, gop: Duration) -> u64 {
         let seen = self.listed.iter().chain(&self.current).map(|s| s.units).max().unwrap_or(0);
         let longest = seen.max(units_up(gop)).saturating_sub(TOLERANCE);
-        *self.target.get_or_insert(longest.div_ceil(SECOND).clamp(1, LONGEST))
+        if self.target.is_none() {
+            self.target = Some(longest.div_ceil(SECOND).clamp(1, LONGEST));
+            self.weigh_all();
+        }
+        self.target.unwrap_or(1)
     }
 
     /// From now on parts last at most `part_target`, and whole GOPs `gop`. Neither may
@@ -257,6 +259,7 @@ impl<B: AsRef<[u8]>> Window<B> {
         let segment = segment.ok_or(if self.current.is_some() { Refused::Empty } else { Refused::NoSegment })?;
         self.listed.push_back(segment);
         self.next += 1;
+        self.weigh();
         self.slide();
         Ok(())
     }
@@ -274,15 +277,6 @@ impl<B: AsRef<[u8]>> Window<B> {
         self.drop_maps();
     }
 
-    /// The peak and the average bit rate of the listed segments, in bits per
-    /// second, as BANDWIDTH and AVERAGE-BANDWIDTH want them (§4.4.6.2).
-    pub fn bit_rates(&self) -> Option<(u64, u64)> {
-        let rate = |bytes: u64, units: Units| (bytes * 8 * SECOND).div_ceil(units.max(1));
-        let bytes = |s: &Segment<B>| s.parts.iter().map(|p| p.payload.as_ref().len() as u64).sum::<u64>();
-        let peak = self.listed.iter().map(|s| rate(bytes(s), s.units)).max()?;
-        Some((peak, rate(self.listed.iter().map(bytes).sum(), self.duration())))
-    }
-
     /// Changes with everything that a playlist shows: where the next part will stand, and
     /// whether one can go out at all.
     pub fn progress(&self) -> (u64, usize, bool) {
@@ -292,42 +286,6 @@ impl<B: AsRef<[u8]>> Window<B> {
     /// The number of listed whole segments.
     pub fn segments(&self) -> usize {
         self.listed.len()
-    }
-
-    /// What `name`, without a query, stands for.
-    pub fn find(&self, name: &str) -> Found<'_, B> {
-        self.find_map(name)
-            .or_else(|| self.find_segment(name))
-            .or_else(|| self.find_part(name))
-            .unwrap_or(Found::Nothing)
-    }
-
-    fn find_map(&self, name: &str) -> Option<Found<'_, B>> {
-        self.maps.iter().find(|(number, _)| self.map_name(*number) == name).map(|(_, map)| Found::Map(map))
-    }
-
-    fn find_segment(&self, name: &str) -> Option<Found<'_, B>> {
-        let whole = self.removed.iter().map(|(s, _)| s).chain(&self.listed);
-        let segment = { whole }.find(|s| self.segment_name(s.msn) == name)?;
-        Some(Found::Segment(segment.parts.iter().map(|p| &p.payload).collect()))
-    }
-
-    fn find_part(&self, name: &str) -> Option<Found<'_, B>> {
-        if self.config.variant != Variant::LowLatency {
-            return None;
-        }
-        if self.hint().is_some_and(|(msn, part)| self.part_name(msn, part) == name) {
-            return Some(Found::Hinted);
-        }
-        let rest = name.strip_prefix(&self.config.prefix)?.strip_prefix("_part")?.strip_suffix(".mp4")?;
-        let (msn, part) = rest.split_once('_')?;
-        let (msn, part) = (msn.parse().ok()?, part.parse().ok()?);
-        // Not `+1`, not `007`: one thing has one name.
-        if self.part_name(msn, part) != name {
-            return None;
-        }
-        let mut all = self.removed.iter().map(|(s, _)| s).chain(&self.listed).chain(&self.current);
-        all.find(|s| s.msn == msn)?.parts.get(part).map(|p| Found::Part(&p.payload))
     }
 
     /// The part that comes next, unless it begins behind a discontinuity: a

@@ -1,5 +1,4 @@
-//! What becomes another one while a path runs: the frame rate, and the clock that dates
-//! come from. Pure.
+//! What becomes another one while a path runs: the frame rate. Pure.
 
 use super::{Ended, Segmenter, decode_times};
 use crate::hls::cmaf::Track;
@@ -71,14 +70,5 @@ impl Segmenter {
             audio.breaks();
         }
         Ok(time)
-    }
-
-    /// What makes of a capture time nanoseconds since 1970: the camera's, or our own.
-    pub(super) fn date_offset(&self, pts_ns: u64) -> i64 {
-        let ours = || {
-            let wall = i128::from((self.wall)(pts_ns)) * 1_000_000 - i128::from(pts_ns);
-            i64::try_from(wall).unwrap_or(0)
-        };
-        self.clock.unwrap_or_else(ours)
     }
 }

@@ -4,7 +4,7 @@
 //! Time: the path's RTP time, moved so that it begins at [`ORIGIN_S`], and without
 //! holes: what does not continue (the camera restarted, a second is missing) follows
 //! the last frame at once, behind a discontinuity. `hlssink2` would take a hole for a
-//! long segment. When a segment was captured, its wall clock tells.
+//! long segment. When a segment was captured, its date tells ([`crate::hls::dates`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::hls::cmaf::Track;
 use crate::hls::cmaf::decode_time::Unwrap;
 use crate::hls::cutter::{Cut, LONGEST_GOP};
+use crate::hls::dates::Dates;
 use crate::hls::pace;
 use crate::hls::playlist::Stream;
 use crate::hls::segmenter::{Ended, HOLE_MS, Known, ORIGIN_S, VIDEO, Video, decode_times, lead_video, payloads, unfit};
@@ -22,6 +23,8 @@ use crate::media::nal::{self, Format};
 
 /// Of a segment's bytes, in hundredths, what the transport stream adds at most.
 const OVERHEAD: usize = 10;
+/// What goes in front of a frame of AAC: ADTS and PES header.
+const SOUND_HEADERS: usize = 7 + 14;
 
 /// A frame on its way to the sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +88,7 @@ pub struct Plan {
     cut_next: bool,
     /// All so far.
     length: i64,
-    wall: fn(u64) -> u64,
+    dates: Dates,
 }
 
 fn ticks(time: Duration) -> i64 {
@@ -100,13 +103,14 @@ fn nanos(ticks: i64) -> u64 {
 
 impl Plan {
     /// Begins with the units since the last key frame, which are to be pushed
-    /// afterwards. `Ok(None)`: it takes some more units to know how to begin.
+    /// afterwards. `Ok(None)`: it takes some more units to know how to begin. `clock`: see
+    /// [`Plan::set_clock`].
     pub fn begin(
         cut: &Cut,
         known: &Known,
         codecs: &[Codec],
         units: &[Arc<AccessUnit>],
-        wall: fn(u64) -> u64,
+        clock: i64,
     ) -> Result<Option<Self>, Ended> {
         let format = codecs
             .iter()
@@ -137,7 +141,7 @@ impl Plan {
             begun: 0,
             cut_next: false,
             length: 0,
-            wall,
+            dates: Dates::new(clock),
         }))
     }
 
@@ -178,6 +182,19 @@ impl Plan {
         self.cut_next = self.gop.is_some() && self.begun < 2;
     }
 
+    /// As [`crate::hls::segmenter::Segmenter::set_clock`].
+    pub fn set_clock(&mut self, clock: i64) {
+        self.dates.set_clock(clock);
+    }
+
+    /// A frame of sound of so many bytes goes into the segment that grows.
+    pub fn hear(&mut self, size: usize) {
+        if let Some(open) = &mut self.open {
+            // Each in packets of its own, the last one filled up.
+            open.bytes += (size + SOUND_HEADERS).div_ceil(184) * 188;
+        }
+    }
+
     /// Units were thrown away.
     pub fn lost(&mut self) {
         self.lost = true;
@@ -202,7 +219,7 @@ impl Plan {
         if s.data.is_empty() || (s.rasl && self.video.opening) || (!key && (self.lost || self.open.is_none())) {
             return None;
         }
-        let mut breaks = std::mem::take(&mut self.lost);
+        let mut breaks = std::mem::take(&mut self.lost) || (key && self.dates.leap());
         if key {
             self.video.opening = self.keys == 0 || breaks;
             self.keys += 1;
@@ -223,8 +240,11 @@ impl Plan {
         let pts = time.max(dts);
         self.count(key, pts, breaks);
         let size = s.data.len();
+        if breaks {
+            self.dates.breaks();
+        }
         let begin = self.cut(key, pts, size, breaks).then(|| Begin {
-            wall_ms: (self.wall)(unit.pts_ns),
+            wall_ms: self.dates.of(unit.pts_ns),
             independent: key,
             discontinuity: breaks,
         });

@@ -82,7 +82,7 @@ fn cut() -> Cut {
 
 fn plan(first: &Arc<AccessUnit>, cut: &Cut, gop: u32, period: u32) -> Plan {
     let known = Known { gop: Some(gop), period: Some(period), ..Known::default() };
-    Plan::begin(cut, &known, &[CODEC], std::slice::from_ref(first), |ns| ns / 1_000_000).unwrap().unwrap()
+    Plan::begin(cut, &known, &[CODEC], std::slice::from_ref(first), 0).unwrap().unwrap()
 }
 
 /// Pushes frames of (ticks, key), each of 100 bytes.
@@ -167,6 +167,30 @@ fn a_restart_is_a_discontinuity_without_a_hole() {
 }
 
 #[test]
+fn the_cameras_clock_counts_with_the_next_key_frame_and_small_errors_are_followed() {
+    const S: i64 = 1_000_000_000;
+    let hour = 3_600 * S;
+    let mut camera = Camera::new(PLAIN);
+    let (mut plan, mut out) = run(&mut camera, 25, (0..30).map(|i| (i * 3_600, i % 25 == 0)));
+    for i in 30..200 {
+        // It tells in the middle of a GOP, and is put right by 100 ms later.
+        plan.set_clock(hour + if i >= 60 { S / 10 } else { 0 });
+        out.extend(plan.push(&camera.unit(i * 3_600, i % 25 == 0, 100)));
+    }
+    assert_eq!(breaks(&out), [50]);
+    let dates: Vec<u64> = out.iter().filter_map(|f| f.begin.map(|b| b.wall_ms)).collect();
+    let there = 1_000_000 + 3_600_000;
+    // 20 ms of them each second, then all.
+    let want = [1_000_000, 1_001_000, there + 2_000, there + 3_020, there + 4_040, there + 5_060, there + 6_080];
+    assert_eq!(dates[..7], want);
+    assert!(out.windows(2).all(|w| w[1].pts - w[0].pts == 40_000_000), "time has a hole");
+    // A discontinuity for another reason takes it at once, key frame or not.
+    plan.set_clock(0);
+    let begin = plan.push(&camera.unit(300 * 3_600, false, 100)).unwrap().begin.unwrap();
+    assert_eq!((begin.discontinuity, begin.independent, begin.wall_ms), (true, false, 1_000_000 + 12_000));
+}
+
+#[test]
 fn a_pause_of_the_camera_is_one_too_and_a_short_one_is_not() {
     let times = |hole: i64| (0..60).map(move |i| (i * 3_600 + if i >= 40 { hole } else { 0 }, i % 25 == 0));
     let (_, out) = run(&mut Camera::new(PLAIN), 25, times(180_000));
@@ -195,6 +219,17 @@ fn heavy_segments_are_cut() {
     for segment in out.chunk_by(|_, b| b.begin.is_none()) {
         assert!(segment.iter().map(|f| f.data.len()).sum::<usize>() <= 20_000);
     }
+    // Sound counts: of each picture's time as much as the picture.
+    let mut camera = Camera::new(PLAIN);
+    let first = camera.unit(0, true, 5_000);
+    let mut plan = self::plan(&first, &cut, 25, 3_600);
+    let mut begins = 0;
+    for i in 0..25 {
+        let frame = plan.push(&camera.unit(i * 3_600, i == 0, 5_000)).unwrap();
+        begins += usize::from(frame.begin.is_some());
+        plan.hear(5_000);
+    }
+    assert_eq!(begins, 13, "two pictures and their sound");
 }
 
 #[test]
@@ -241,7 +276,7 @@ fn what_was_lost_is_made_good_by_a_key_frame() {
 
 #[test]
 fn other_codecs_are_told() {
-    let plan = Plan::begin(&cut(), &Known::default(), &[Codec::Pcma], &[], |_| 0);
+    let plan = Plan::begin(&cut(), &Known::default(), &[Codec::Pcma], &[], 0);
     assert!(matches!(plan, Err(Ended::Unfit(_))));
 }
 

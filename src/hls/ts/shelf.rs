@@ -42,8 +42,6 @@ pub struct Shelf {
     under_way: VecDeque<Begin>,
     /// The number of the next fragment.
     next: u64,
-    /// The highest bit rate of a segment so far.
-    peak: u64,
     stream: Stream,
 }
 
@@ -57,14 +55,7 @@ impl Shelf {
             prefix: cut.prefix.clone(),
             independent_segments: false,
         };
-        Shelf {
-            window: Window::new(config, None),
-            segment: cut.segment,
-            under_way: VecDeque::new(),
-            next: 0,
-            peak: 0,
-            stream,
-        }
+        Shelf { window: Window::new(config, None), segment: cut.segment, under_way: VecDeque::new(), next: 0, stream }
     }
 
     /// What readers ask.
@@ -77,7 +68,7 @@ impl Shelf {
         let rates = self.window.bit_rates();
         Stream {
             uri,
-            bandwidth: self.peak.max(rates.map_or(0, |r| r.0)),
+            bandwidth: rates.map_or(0, |r| r.0),
             average_bandwidth: rates.map(|r| r.1),
             ..self.stream.clone()
         }
@@ -119,20 +110,13 @@ impl Shelf {
         if begin.discontinuity {
             self.window.discontinuity(None);
         }
-        let bits = u64::try_from(fragment.data.len()).unwrap_or(u64::MAX).saturating_mul(8);
-        let ms = fragment.duration.as_millis().max(1);
         let listed = self.window.begin_segment(begin.wall_ms, begin.independent).and_then(|()| {
             self.window.add_part(fragment.duration, begin.independent, fragment.data)?;
             self.window.end_segment()
         });
-        match listed {
-            // The first one may be a frame or two: its rate says nothing.
-            Ok(()) if ms >= 500 => self.peak = self.peak.max(u64::try_from(u128::from(bits) * 1_000 / ms).unwrap_or(0)),
-            Ok(()) => {}
-            Err(refused) => {
-                tracing::warn!(duration = ?fragment.duration, "a segment was lost: {refused}");
-                self.window.discontinuity(None);
-            }
+        if let Err(refused) = listed {
+            tracing::warn!(duration = ?fragment.duration, "a segment was lost: {refused}");
+            self.window.discontinuity(None);
         }
         Ok(())
     }

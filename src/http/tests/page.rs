@@ -192,7 +192,20 @@ async fn files_need_no_rights_and_are_revalidated() {
     let a = ask(&closed, "GET", uri, &[], "").await;
     assert_eq!(a.header("content-encoding"), "");
     let a = ask(&closed, "GET", uri, &[("if-none-match", a.header("etag"))], "").await;
-    assert_eq!(a.status, 304);
+    assert_eq!((a.status.as_u16(), a.header("cache-control")), (304, "no-cache"));
+    // Below another binary's version there is what this one has.
+    let a = ask(&closed, "GET", "/assets/0123456789ab/style.css", &[], "").await;
+    assert_eq!((a.status.as_u16(), a.header("cache-control")), (200, "no-cache"));
+}
+
+#[actix_web::test]
+async fn what_a_page_names_is_kept_for_ever() {
+    let fake = Fake::new(|_| {});
+    let page = ask(&fake, "GET", "/", &[("accept", "text/html")], "").await.body;
+    let (_, rest) = page.split_once("href=\"/assets/").unwrap();
+    let uri = format!("/assets/{}", rest.split('"').next().unwrap());
+    let a = ask(&fake, "GET", &uri, &[], "").await;
+    assert_eq!((a.status.as_u16(), a.header("cache-control")), (200, "public, max-age=31536000, immutable"), "{uri}");
 }
 
 #[actix_web::test]

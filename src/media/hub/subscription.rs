@@ -20,6 +20,11 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Where it reads.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
     /// What the path sent when this reader joined, playable or not.
     pub fn tracks(&self) -> &[Track] {
         &self.tracks

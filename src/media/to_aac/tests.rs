@@ -1,5 +1,4 @@
 use super::*;
-use std::time::Instant;
 
 /// Longer than anything takes on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
@@ -137,7 +136,7 @@ async fn opus_comes_out_as_aac_of_as_many_channels() {
         }
         pipeline.set_state(gst::State::Null).unwrap();
         let got = frames(&mut converter, BEGIN + 1_500 * MS).await;
-        assert_eq!((converter.channels(), converter.config()), (channels, [0x11, 0x80 | channels << 3]));
+        assert_eq!((converter.channels, converter.config()), (channels, [0x11, 0x80 | channels << 3]));
         let samples = decode(&converter.config(), &got);
         assert!(samples.iter().any(|s| s.abs() > 0.3), "nothing is heard");
     }
@@ -159,13 +158,40 @@ async fn an_encoder_that_gives_nothing_back_is_given_up() {
     // Not started: it takes everything.
     let mut converter = build("test", Input::Pcmu, &ENCODERS).unwrap();
     let begin = Instant::now();
-    for i in 0..300u64 {
-        converter.push(BEGIN + i * 20 * MS, &[0xff; 160]);
+    for i in 0..400u64 {
+        converter.push_at(BEGIN + i * 20 * MS, &[0xff; 160], begin + Duration::from_millis(i * 20));
     }
     let why = tokio::time::timeout(SOON, converter.next()).await.unwrap().unwrap_err();
     assert!(why.contains("gives nothing back"), "{why}");
-    assert!(converter.position < 6 * 8_000, "what waits is bounded");
-    println!("{:?}", begin.elapsed());
+    assert!(converter.position < 7 * 8_000, "{}", converter.position);
+}
+
+#[tokio::test]
+async fn a_bunch_of_sound_behind_a_stall_is_no_reason_to_give_up() {
+    gst::init().unwrap();
+    let mut converter = build("test", Input::Pcmu, &ENCODERS).unwrap();
+    let now = Instant::now();
+    // Twenty seconds at once, before the encoder gets to do anything; and far too much.
+    (0..1_000u64).for_each(|i| converter.push_at(BEGIN + i * 20 * MS, &[0xff; 160], now));
+    assert_eq!((converter.dropped(), converter.position), (0, 20 * 8_000));
+    (1_000..3_000u64).for_each(|i| converter.push_at(BEGIN + i * 20 * MS, &[0xff; 160], now));
+    assert!(converter.position < 31 * 8_000, "what waits is bounded: {}", converter.position);
+    let dropped = converter.dropped();
+    assert!(dropped > 1_400, "{dropped}");
+    // Time goes by, and then it works.
+    converter.pipeline.play().await.unwrap();
+    let first = tokio::time::timeout(SOON, converter.next()).await.unwrap().unwrap();
+    assert!(first.pts_ns < BEGIN + 100 * MS);
+    // Far too late, but for what it gave back just now.
+    converter.push_at(BEGIN + 100_000 * MS, &[0xff; 160], now + PATIENCE * 3);
+    assert_eq!(converter.failed, None);
+    // No more than so many wait; they are where they belong.
+    let mut last = first.pts_ns;
+    for _ in 0..QUEUE / 2 {
+        let next = tokio::time::timeout(SOON, converter.next()).await.unwrap().unwrap();
+        assert!(next.pts_ns > last);
+        last = next.pts_ns;
+    }
 }
 
 #[tokio::test]
