@@ -2,7 +2,7 @@
 //!
 //! Negotiation is ours: [`offer`] reads and validates what a client sends,
 //! [`negotiate`] chooses, [`answer`] writes. An [`engine`] only brings the
-//! transport; [`webrtcbin`] is the first one.
+//! transport: [`webrtcbin`] a pipeline for each viewer, [`shared`] one port for all.
 
 pub mod answer;
 pub mod candidate;
@@ -13,5 +13,6 @@ pub mod offer;
 mod sdp;
 pub mod sdpfrag;
 pub mod session;
+pub mod shared;
 pub mod stream;
 pub mod webrtcbin;

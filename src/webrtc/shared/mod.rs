@@ -107,3 +107,4 @@ pub mod rtcp;
 pub mod session;
 pub mod srtp;
 pub mod stun;
+mod unit;
