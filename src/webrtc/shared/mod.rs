@@ -97,11 +97,14 @@
 //! 6. Relayed candidates of our own go to webrtcbin, said in the log.
 
 pub mod batch;
+pub mod control;
 pub mod demux;
 pub mod dtls;
 pub mod framing;
 pub mod ice;
+pub mod net;
 pub mod outgoing;
+mod queue;
 pub mod ring;
 pub mod rtcp;
 pub mod session;

@@ -107,6 +107,9 @@ pub struct Stats {
     pub bytes: u64,
     /// Frames that this viewer did not get: its link or its core did not keep up.
     pub dropped: u64,
+    /// Times that it was paused up to the next key frame: its link does not carry the
+    /// stream.
+    pub paused: u64,
     /// Packets sent again.
     pub resent: u64,
     /// Packets asked for again, and those of them that were not sent: too old, too many.
