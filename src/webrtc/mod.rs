@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod candidate;
 pub mod engine;
+pub mod engines;
 pub mod ice;
 pub mod negotiate;
 pub mod offer;

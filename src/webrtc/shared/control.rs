@@ -341,7 +341,9 @@ impl<U: Unit> Handle<U> {
     pub fn ring(&self, cap: Cap) -> Result<Feed<U>, Refused> {
         let ring = self.owner.queue.next_ring();
         self.owner.queue.command(Command::Register(ring, cap))?;
-        Ok(Feed { inner: Arc::new(FeedInner { queue: self.owner.queue.clone(), ring, waiting: AtomicBool::new(false) }) })
+        Ok(Feed {
+            inner: Arc::new(FeedInner { queue: self.owner.queue.clone(), ring, waiting: AtomicBool::new(false) }),
+        })
     }
 
     /// Opens a session. From now on its peer's checks are answered; how it goes, the

@@ -100,6 +100,7 @@ pub mod batch;
 pub mod control;
 pub mod demux;
 pub mod dtls;
+pub mod engine;
 pub mod framing;
 pub mod ice;
 pub mod net;

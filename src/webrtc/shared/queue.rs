@@ -35,8 +35,7 @@ pub(super) struct Queue<U> {
 
 impl<U> Queue<U> {
     pub fn new(bell: Bell) -> Self {
-        let waiting =
-            Waiting { frames: VecDeque::with_capacity(FRAMES), commands: VecDeque::new(), gone: false };
+        let waiting = Waiting { frames: VecDeque::with_capacity(FRAMES), commands: VecDeque::new(), gone: false };
         Queue {
             waiting: Mutex::new(waiting),
             rung: AtomicBool::new(false),
