@@ -110,3 +110,5 @@ pub mod rtcp;
 pub mod session;
 pub mod srtp;
 pub mod stun;
+pub mod thread;
+pub mod wheel;
