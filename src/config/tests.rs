@@ -195,7 +195,7 @@ fn values_of_the_wrong_kind() {
         ("paths: {a: {webrtcEngine: [x]}}", "paths.a.webrtcEngine: must be one of shared, webrtcbin, not a list"),
         ("webrtcLocalTCPAddress: 8189", "webrtcLocalTCPAddress: \"8189\" lacks a port"),
         (
-            "{webrtcLocalUDPAddress: , paths: {a: {webrtcEngine: shared}}}",
+            "{webrtcLocalUDPAddress: '', paths: {a: {webrtcEngine: shared}}}",
             "webrtcLocalUDPAddress: must not be empty when webrtcLocalTCPAddress is",
         ),
         ("webrtcPortRange: 200-100", "webrtcPortRange: \"200-100\" ends before it begins"),

@@ -242,7 +242,8 @@ pub fn engine_offer(offer: &Offer, plan: &Plan) -> String {
         }
         let rtpmap = send.rtpmap.to_ascii_uppercase();
         let fmtp = if rtpmap.starts_with("H264/") { "packetization-mode=1" } else { "" };
-        formats(&mut out, &rtpmap, fmtp, send);
+        // webrtcbin reads no REMB.
+        formats(&mut out, &rtpmap, fmtp, &SendSection { remb: false, ..send.clone() });
         if position == 0 {
             for candidate in engine_candidates(offer, section) {
                 let _ = write!(out, "a=candidate:{candidate}\r\n");

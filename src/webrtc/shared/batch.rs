@@ -97,6 +97,11 @@ impl Batch {
         self.used >= FULL
     }
 
+    /// Bytes in it.
+    pub fn bytes(&self) -> usize {
+        self.used
+    }
+
     /// Packets in it.
     pub fn len(&self) -> usize {
         self.packets

@@ -75,6 +75,9 @@ pub struct Config {
     pub strangers: Duration,
     /// How to send, at best. What the kernel refuses is fallen back from in any case.
     pub egress: Egress,
+    /// Errors to be met.
+    #[cfg(test)]
+    pub(super) trouble: Arc<super::net::Trouble>,
 }
 
 impl Config {
@@ -91,6 +94,8 @@ impl Config {
             connections: (1_024, 16),
             strangers: Duration::from_secs(10),
             egress: Egress::Segmented,
+            #[cfg(test)]
+            trouble: Arc::default(),
         }
     }
 }

@@ -111,4 +111,6 @@ pub mod rtcp;
 pub mod session;
 pub mod srtp;
 pub mod stun;
+pub mod thread;
 mod unit;
+pub mod wheel;

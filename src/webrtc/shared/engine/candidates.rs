@@ -23,16 +23,13 @@ pub fn ours(local: &Local, gathering: &Gathering, mapped: Option<SocketAddr>) ->
     // The agent knows no more, and what it does not know it does not answer for.
     bases.truncate(BASES);
     let tcp = real(&local.tcp, &gathering.local);
-    let hosts = |addresses: &[SocketAddr], protocol| -> Vec<Candidate> {
-        addresses.iter().enumerate().map(|(i, a)| host(i as u16, *a, protocol)).collect()
-    };
-    let (udp, tcp) = (hosts(&bases, Protocol::Udp), hosts(&tcp, Protocol::Tcp));
     let mut all = Vec::new();
-    for list in [&udp, &tcp] {
-        if gathering.offer_local {
-            all.extend(list.iter().cloned());
-        }
-        all.extend(gathering.additional.iter().flat_map(|ip| elsewhere(list, *ip)));
+    for (list, protocol) in [(&bases, Protocol::Udp), (&tcp, Protocol::Tcp)] {
+        // The outside's names come last: the real addresses are tried first.
+        let outside = gathering.additional.iter().flat_map(|ip| elsewhere(list, *ip));
+        let addresses = list.iter().map(|a| (*a, gathering.offer_local)).chain(outside.map(|a| (a, true)));
+        let hosts = addresses.enumerate().filter(|(_, (_, offered))| *offered);
+        all.extend(hosts.map(|(order, (address, _))| host(order as u16, address, protocol)));
     }
     if let Some(mapped) = mapped.map(|m| SocketAddr::new(m.ip().to_canonical(), m.port()))
         && !all.iter().any(|c| at(c) == Some(mapped))
@@ -88,13 +85,13 @@ fn host(order: u16, address: SocketAddr, protocol: Protocol) -> Candidate {
     c
 }
 
-/// Host candidates under the name that the outside has for them: one for each port, not
-/// one for each address.
-fn elsewhere(hosts: &[Candidate], ip: IpAddr) -> Vec<Candidate> {
-    let mut found: Vec<Candidate> = Vec::new();
-    for host in hosts {
-        if !found.iter().any(|f| f.port == host.port) {
-            found.push(host.with_address(ip));
+/// Our ports at an address that the outside has for us: each once, however many addresses
+/// we have ourselves.
+fn elsewhere(addresses: &[SocketAddr], ip: IpAddr) -> Vec<SocketAddr> {
+    let mut found: Vec<SocketAddr> = Vec::new();
+    for address in addresses.iter().map(|a| SocketAddr::new(ip, a.port())) {
+        if !found.contains(&address) {
+            found.push(address);
         }
     }
     found

@@ -52,6 +52,7 @@ pub struct Agent {
     pub(super) out: VecDeque<Transmit>,
     pub(super) events: VecDeque<Event>,
     pub(super) rng: StdRng,
+    tag: Option<u32>,
 }
 
 impl Agent {
@@ -82,7 +83,15 @@ impl Agent {
             out: VecDeque::new(),
             events: VecDeque::new(),
             rng,
+            tag: None,
         }
+    }
+
+    /// Lets its transactions begin with a number, so that whoever has one socket for many
+    /// agents finds the one that an answer is for. 64 random bits are left, and what an
+    /// answer is believed by is its integrity.
+    pub fn with_tag(self, tag: u32) -> Agent {
+        Agent { tag: Some(tag), ..self }
     }
 
     /// Sets the peer's credentials, where they were not known. Told again, they change
@@ -259,6 +268,9 @@ impl Agent {
     pub(super) fn transaction(&mut self) -> [u8; 12] {
         let mut id = [0; 12];
         self.rng.fill_bytes(&mut id);
+        if let Some(tag) = self.tag {
+            id[..4].copy_from_slice(&tag.to_be_bytes());
+        }
         id
     }
 

@@ -53,6 +53,9 @@ pub struct Opening<'a> {
     pub cname: String,
     /// From a secure source.
     pub seed: [u8; 32],
+    /// How the transactions of our checks begin: what an answer is found by that comes by
+    /// a way that nothing was heard from before. Of no other session.
+    pub tag: u32,
 }
 
 /// One stream of a session.
@@ -160,9 +163,9 @@ pub struct Session {
 impl Session {
     /// Begins: nothing is sent before the peer is heard from, or a candidate of it told.
     pub fn new(opening: Opening<'_>, context: &Context, now: Instant) -> Session {
-        let Opening { role, local, remote, bases, side, fingerprint, streams, cname, seed } = opening;
+        let Opening { role, local, remote, bases, side, fingerprint, streams, cname, seed, tag } = opening;
         Session {
-            agent: Agent::new(role, local, Some(remote), bases, seed, now),
+            agent: Agent::new(role, local, Some(remote), bases, seed, now).with_tag(tag),
             secure: Secure::new(context.clone(), side, fingerprint),
             lanes: streams.into_iter().map(|s| Lane::new(s, now)).collect(),
             resend: Resend::new(now),
@@ -184,6 +187,25 @@ impl Session {
     /// The ufrags that the session is to be found by.
     pub fn ufrags(&self) -> impl Iterator<Item = &str> {
         self.agent.ufrags()
+    }
+
+    /// Where media goes, or would.
+    pub fn route(&self) -> Option<Route> {
+        self.agent.selected()
+    }
+
+    /// A connection was closed.
+    pub fn closed(&mut self, via: super::ice::Via, now: Instant, batch: &mut Batch) {
+        if !self.over {
+            self.agent.closed(via, now);
+            self.settle(batch);
+        }
+    }
+
+    /// When [`Session::handle_timeout`] is due for what [`Session::send_media`] has left.
+    pub fn media_due(&self) -> Option<Instant> {
+        let lanes = self.lanes.iter().filter_map(|l| l.due());
+        self.connected().then(|| lanes.chain(self.report_at).min()).flatten()
     }
 
     /// What was sent and heard.
@@ -248,9 +270,7 @@ impl Session {
         if self.over {
             return None;
         }
-        let lanes = self.lanes.iter().filter_map(|l| l.due());
-        let media = self.connected().then(|| lanes.chain(self.report_at).min()).flatten();
-        [self.agent.poll_timeout(), self.secure.poll_timeout(now), media].into_iter().flatten().min()
+        [self.agent.poll_timeout(), self.secure.poll_timeout(now), self.media_due()].into_iter().flatten().min()
     }
 
     /// Does what is due.

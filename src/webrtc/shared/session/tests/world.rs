@@ -85,6 +85,7 @@ impl World {
             streams,
             cname: "camgate".into(),
             seed: [1; 32],
+            tag: 7,
         };
         let session = Session::new(opening, &ours, now);
         let bases = ["10.0.0.2:5000".parse().unwrap()];
