@@ -11,3 +11,10 @@ mod webrtcbin {
     #[path = "mod.rs"]
     mod tests;
 }
+
+#[path = "whep"]
+mod shared {
+    const ENGINE: crate::support::gateway::Engine = crate::support::gateway::Engine::Shared;
+    #[path = "mod.rs"]
+    mod tests;
+}
