@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 use support::browser::Browser;
 use support::camera::Camera;
-use support::gateway::Gateway;
+use support::gateway::{Engine, Gateway};
 use support::static_server::StaticServer;
 use support::turn::{self, Turn};
 use support::until;
@@ -45,8 +45,8 @@ async function decoded() {
 }
 </script>"#;
 
-fn gateway(camera: &Camera, servers: &str) -> Gateway {
-    Gateway::start(&format!("{servers}paths:\n  gate:\n    source: {}\n", camera.url()))
+fn gateway(engine: Engine, camera: &Camera, servers: &str) -> Gateway {
+    Gateway::on(engine, &format!("{servers}paths:\n  gate:\n    source: {}\n", camera.url()))
 }
 
 /// Chromium, behind a relay only, sees pictures move.
@@ -67,34 +67,31 @@ async fn watches_through_a_relay(turn: &Turn, gateway: &Gateway) {
     assert!(turn.allocations() > 0, "{}", turn.log());
 }
 
-#[tokio::test]
-async fn row17_a_relay_only_browser_watches_with_time_limited_credentials() {
+async fn row17_a_relay_only_browser_watches_with_time_limited_credentials(engine: Engine) {
     let camera = Camera::builder().size(320, 180).gop_frames(25).prerecorded().start();
     let turn = Turn::start_with_secret();
     let servers = turn::yaml(&turn, "AUTH_SECRET", turn::SECRET) + "    clientOnly: yes\n";
-    let gateway = gateway(&camera, &servers);
+    let gateway = gateway(engine, &camera, &servers);
     watches_through_a_relay(&turn, &gateway).await;
     let log = turn.log();
     assert!(log.contains(":viewer>"), "no user with an expiry and our name:\n{log}");
 }
 
-#[tokio::test]
-async fn a_relay_only_browser_watches_when_the_server_uses_the_relay_too() {
+async fn a_relay_only_browser_watches_when_the_server_uses_the_relay_too(engine: Engine) {
     let camera = Camera::builder().size(320, 180).gop_frames(25).prerecorded().start();
     let turn = Turn::start();
-    let gateway = gateway(&camera, &turn::yaml(&turn, turn::USER.0, turn::USER.1));
+    let gateway = gateway(engine, &camera, &turn::yaml(&turn, turn::USER.0, turn::USER.1));
     watches_through_a_relay(&turn, &gateway).await;
 }
 
-#[tokio::test]
-async fn the_server_offers_a_relayed_address_of_its_own() {
+async fn the_server_offers_a_relayed_address_of_its_own(engine: Engine) {
     let camera = Camera::builder().size(320, 180).gop_frames(25).prerecorded().start();
     for (timed, transport) in [(false, ""), (true, ""), (false, "?transport=tcp")] {
         let (turn, user, password) = match timed {
             false => (Turn::start(), turn::USER.0, turn::USER.1),
             true => (Turn::start_with_secret(), "AUTH_SECRET", turn::SECRET),
         };
-        let gateway = gateway(&camera, &turn::yaml_of(&format!("{}{transport}", turn.url()), user, password));
+        let gateway = gateway(engine, &camera, &turn::yaml_of(&format!("{}{transport}", turn.url()), user, password));
         // The first viewers may come before the server is known to live.
         let viewer = until(SOON, "a relayed candidate", || async {
             let viewer = Viewer::join(gateway.url(), "gate", Options::default()).await.unwrap();
@@ -112,8 +109,7 @@ async fn the_server_offers_a_relayed_address_of_its_own() {
     }
 }
 
-#[tokio::test]
-async fn a_relay_that_is_dead_or_hangs_holds_nobody_up() {
+async fn a_relay_that_is_dead_or_hangs_holds_nobody_up(engine: Engine) {
     let camera = Camera::builder().size(320, 180).gop_frames(25).prerecorded().start();
     // One port is closed, behind the other one nobody ever answers.
     let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -121,7 +117,7 @@ async fn a_relay_that_is_dead_or_hangs_holds_nobody_up() {
     let hung = hangs.local_addr().unwrap().port();
     for port in [dead, hung] {
         let url = format!("turn:127.0.0.1:{port}?transport=tcp");
-        let gateway = gateway(&camera, &turn::yaml_of(&url, turn::USER.0, turn::USER.1));
+        let gateway = gateway(engine, &camera, &turn::yaml_of(&url, turn::USER.0, turn::USER.1));
         for _ in 0..3 {
             let viewer = Viewer::join(gateway.url(), "gate", Options::default()).await.unwrap();
             assert!(!viewer.answer().contains(" typ relay "), "{}", viewer.answer());
@@ -132,3 +128,10 @@ async fn a_relay_that_is_dead_or_hangs_holds_nobody_up() {
         gateway.wait_for_line(SOON, |l| l.contains("does not answer"));
     }
 }
+
+on_both_engines!(
+    row17_a_relay_only_browser_watches_with_time_limited_credentials,
+    a_relay_only_browser_watches_when_the_server_uses_the_relay_too,
+    the_server_offers_a_relayed_address_of_its_own,
+    a_relay_that_is_dead_or_hangs_holds_nobody_up,
+);

@@ -251,14 +251,41 @@ mod tests {
         assert_eq!(assemble(&Codec::Pcmu, &[(false, 1, &[1, 2]), (false, 161, &[3])]).len(), 2);
     }
 
+    /// Packets of all forms: header extension, CSRCs, padding; single, aggregated, fragmented.
+    fn corpus() -> Vec<Vec<u8>> {
+        let mut whole = packet(true, 7, &[]);
+        whole[0] = 0x80 | 0x20 | 0x10 | 1;
+        whole.extend_from_slice(&[1, 2, 3, 4, 0xbe, 0xde, 0, 1, 0x10, 9, 9, 9, 0x65, 0x11, 0, 2]);
+        let payloads: [&[u8]; 6] = [
+            &[0x65, 1, 2, 3],
+            &[0x7c, 0x85, 1, 2],
+            &[0x78, 0, 1, 0x06, 0, 2, 0x67, 1],
+            &[49 << 1, 1, 0x80 | 20, 5],
+            &[48 << 1, 1, 0, 1, 33 << 1, 0, 2, 19 << 1, 1],
+            &[0; 160],
+        ];
+        payloads.iter().map(|p| packet(false, 9, p)).chain([whole]).collect()
+    }
+
     proptest! {
+        #![proptest_config(crate::fuzz::cases(2_000))]
+
         #[test]
-        fn parse_never_panics(data in proptest::collection::vec(any::<u8>(), 0..80)) {
+        fn fuzz_packets(data in crate::fuzz::mutated(corpus()), codec in prop::sample::select(vec![H264, H265, Codec::Pcmu])) {
+            let (mut assembler, mut frames) = (Assembler::default(), Vec::new());
             if let Some(p) = parse(&data) {
-                let _ = starts_decoding(&H264, p.payload);
-                let _ = starts_decoding(&H265, p.payload);
+                prop_assert!(p.payload.len() + 12 <= data.len());
+                let _ = starts_decoding(&codec, p.payload);
+                assembler.push(&codec, p, 1, |f| frames.push(f));
+                assembler.push(&codec, Packet { marker: true, timestamp: p.timestamp.wrapping_add(1), payload: &[1] }, 2, |f| frames.push(f));
+            }
+            for f in frames {
+                prop_assert_eq!(f.packets.iter().map(|s| s.len as usize).sum::<usize>(), f.data.len());
             }
         }
+    }
+
+    proptest! {
 
         #[test]
         fn frames_keep_every_byte(packets in proptest::collection::vec((any::<bool>(), 0u32..4, proptest::collection::vec(any::<u8>(), 1..20)), 1..40)) {
