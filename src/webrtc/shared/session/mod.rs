@@ -2,6 +2,7 @@
 //! of them. Pure but for OpenSSL. A media thread owns it and calls it; what is to be sent
 //! goes into the thread's [`Batch`].
 
+mod congestion;
 mod feedback;
 mod keys;
 mod lane;
@@ -19,6 +20,7 @@ use super::ring::{Ring, Unit};
 use super::rtcp;
 use super::stun::Message;
 
+use congestion::Congestion;
 use feedback::Resend;
 use keys::Replays;
 use lane::Lane;
@@ -151,6 +153,7 @@ pub struct Session {
     secure: Secure,
     lanes: Vec<Lane>,
     resend: Resend,
+    congestion: Congestion,
     replays: Replays,
     cname: String,
     stats: Stats,
@@ -169,6 +172,7 @@ impl Session {
             secure: Secure::new(context.clone(), side, fingerprint),
             lanes: streams.into_iter().map(|s| Lane::new(s, now)).collect(),
             resend: Resend::new(now),
+            congestion: Congestion::default(),
             replays: Replays::new(),
             cname,
             stats: Stats::default(),
@@ -309,6 +313,7 @@ impl Session {
             return;
         }
         let (Some(route), Some(srtp)) = (self.agent.selected(), self.secure.outbound()) else { return };
+        let before = self.stats.bytes;
         for lane in &mut self.lanes {
             let Some(ring) = rings(lane.ring()) else {
                 lane.idle();
@@ -317,6 +322,9 @@ impl Session {
             let (packets, bytes) = lane.pump((now, route), ring, srtp, budget, batch);
             self.stats.packets += packets;
             self.stats.bytes += bytes;
+        }
+        if self.stats.bytes > before {
+            self.congestion.sent(self.stats.bytes - before, now);
         }
         if self.report_at.is_none() {
             self.report_at = Some(now);
