@@ -250,6 +250,10 @@ impl Session {
                 self.secure.handle_packet(data, &mut self.events);
                 Taken::Ignored
             }
+            Protocol::Dtls => {
+                self.secure.hold(route, data);
+                Taken::Ignored
+            }
             Protocol::Rtcp if self.agent.knows(route) => match self.secure.unprotect_rtcp(data) {
                 Ok(Some(length)) => {
                     self.agent.heard(route, now);
@@ -365,6 +369,7 @@ impl Session {
         while let Some(t) = self.agent.poll_transmit() {
             put(&t.data, t.route, batch);
         }
+        self.secure.release(|route| self.agent.knows(route), &mut self.events);
         while let Some(event) = self.agent.poll_event() {
             match event {
                 ice::Event::Selected(_) => self.secure.begin(&mut self.events),
