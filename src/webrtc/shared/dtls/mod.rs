@@ -77,7 +77,7 @@ pub struct Keys {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The certificate is not the one of the SDP: somebody stands between.
-    #[error("the peer's certificate does not have the fingerprint of its offer")]
+    #[error("the peer's DTLS certificate is not the one of its offer")]
     Fingerprint,
     /// The peer has neither of our SRTP profiles.
     #[error("the peer has no SRTP profile that camgate has")]

@@ -135,7 +135,7 @@ impl Secure {
                     Err(e) => events.push(Event::Closed(format!("SRTP: {e}"))),
                 }
             }
-            dtls::Event::Closed => events.push(Event::Closed("the viewer has left".into())),
+            dtls::Event::Closed => events.push(Event::Closed("closed by the peer".into())),
             dtls::Event::Failed(failure) => events.push(Event::Closed(failure.to_string())),
         }
     }
