@@ -122,7 +122,8 @@ pub struct Local {
 }
 
 /// A session to be opened. Its packets are known by `local.ufrag`, which has to be
-/// unguessable and of no other session.
+/// unguessable and of no other session. One whose viewer never comes stays until it is
+/// closed: how much patience there is, its owner knows.
 pub struct Open {
     /// See [`Id`].
     pub id: Id,
