@@ -109,6 +109,7 @@ pub mod ring;
 pub mod rtcp;
 pub mod session;
 pub mod srtp;
+pub mod status;
 pub mod stun;
 pub mod thread;
 pub mod wheel;

@@ -120,7 +120,7 @@ impl Poll {
     }
 
     /// How many descriptors have something.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.got
     }
 
@@ -162,7 +162,7 @@ mod tests {
             assert_eq!(poll.get(0), None);
             bell.ring();
             poll.wait(None).unwrap();
-            assert_eq!((poll.len(), poll.get(0)), (1, Some(Ready { token: 7, read: true, write: false })));
+            assert_eq!((poll.count(), poll.get(0)), (1, Some(Ready { token: 7, read: true, write: false })));
             bell.hear();
         }
     }

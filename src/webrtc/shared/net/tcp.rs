@@ -8,15 +8,19 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::super::batch::Run;
+use super::super::demux::{Protocol, classify};
 use super::super::framing::{Deframer, frame};
 use super::super::ice::{Route, Via};
 use super::address::Name;
 use super::poll::Poll;
 use super::udp::{any6, no_ipv6, set};
 
-/// What may wait for a slow connection: two seconds of 1 Mbit/s. A message that would
-/// exceed it is not taken.
+/// What may wait for a slow connection before a frame: two seconds of 1 Mbit/s. One more
+/// is not taken.
 const WAITING: usize = 256 * 1024;
+/// And within a frame, which is of no use without its end: a key frame of a large picture.
+/// Also for what is no media.
+const MOST: usize = 1024 * 1024;
 /// Connections that are taken from a listener per wake-up.
 const ACCEPT: usize = 32;
 /// A listener that fails (no descriptors left) is left alone so long.
@@ -35,6 +39,8 @@ struct Connection {
     known: bool,
     /// Waits to be writable.
     blocked: bool,
+    /// The last packet of media was not the last one of its frame.
+    within: bool,
 }
 
 /// All listeners and connections of a thread.
@@ -123,7 +129,7 @@ impl Tcp {
     }
 
     /// Connections now.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.open.len()
     }
 
@@ -196,6 +202,7 @@ impl Tcp {
             out: Vec::new(),
             known: false,
             blocked: false,
+            within: false,
         };
         self.open.insert(n, connection);
         *self.by_ip.entry(remote.ip()).or_default() += 1;
@@ -236,11 +243,18 @@ impl Tcp {
     /// Writes a run; false where it did not take it.
     pub fn write(&mut self, n: u32, run: &Run, bytes: &[u8], poll: &Poll) -> bool {
         let Some(c) = self.open.get_mut(&n) else { return false };
-        if c.out.len() + bytes.len() + 2 * run.packets > WAITING {
+        let media = classify(bytes) == Protocol::Rtp;
+        let most = if media && !c.within { WAITING } else { MOST };
+        if c.out.len() + bytes.len() + 2 * run.packets > most {
+            // The rest of the frame is of no use either; what comes next begins one.
+            c.within &= !media;
             return false;
         }
         for packet in bytes.chunks(run.segment.max(1)) {
             frame(packet, &mut c.out);
+            if media {
+                c.within = packet.get(1).is_some_and(|b| b & 0x80 == 0);
+            }
         }
         if c.blocked {
             return true;
