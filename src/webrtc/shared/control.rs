@@ -71,7 +71,8 @@ pub struct Config {
     pub buffers: (usize, usize),
     /// Most sessions.
     pub sessions: usize,
-    /// TCP connections in all, and of one remote address.
+    /// TCP connections in all, and of one remote address as long as no peer has
+    /// authenticated them.
     pub connections: (usize, usize),
     /// A TCP connection that no peer has authenticated is closed after so long.
     pub strangers: Duration,

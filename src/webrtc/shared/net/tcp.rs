@@ -49,7 +49,8 @@ pub struct Tcp {
     /// Listeners rest until then.
     rests: Option<Instant>,
     open: HashMap<u32, Connection>,
-    by_ip: HashMap<IpAddr, usize>,
+    /// Strangers by address: many viewers may share one.
+    strangers_of: HashMap<IpAddr, usize>,
     /// Strangers, in the order in which they came.
     strangers: VecDeque<(Instant, u32)>,
     next: u32,
@@ -105,14 +106,14 @@ fn plain(a: SocketAddr) -> SocketAddr {
 }
 
 impl Tcp {
-    /// With listeners. `most`: connections in all and of one address; `patience`: how long
+    /// With listeners. `most`: connections in all, and strangers of one address; `patience`: how long
     /// a stranger may stay.
     pub fn new(listeners: Vec<TcpListener>, most: (usize, usize), patience: Duration) -> Tcp {
         Tcp {
             listeners,
             rests: None,
             open: HashMap::new(),
-            by_ip: HashMap::new(),
+            strangers_of: HashMap::new(),
             strangers: VecDeque::new(),
             next: 0,
             most,
@@ -178,7 +179,7 @@ impl Tcp {
     }
 
     fn take(&mut self, stream: TcpStream, remote: SocketAddr, now: Instant, poll: &Poll) {
-        let of_ip = self.by_ip.get(&remote.ip()).copied().unwrap_or(0);
+        let of_ip = self.strangers_of.get(&remote.ip()).copied().unwrap_or(0);
         let ready = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true));
         let local = stream.local_addr();
         let (true, Ok(()), Ok(local)) = (self.open.len() < self.most.0 && of_ip < self.most.1, ready, local) else {
@@ -205,7 +206,7 @@ impl Tcp {
             within: false,
         };
         self.open.insert(n, connection);
-        *self.by_ip.entry(remote.ip()).or_default() += 1;
+        *self.strangers_of.entry(remote.ip()).or_default() += 1;
         self.strangers.push_back((now + self.patience, n));
     }
 
@@ -230,8 +231,19 @@ impl Tcp {
 
     /// A peer that we know sends by it.
     pub fn known(&mut self, n: u32) {
-        if let Some(c) = self.open.get_mut(&n) {
+        if let Some(c) = self.open.get_mut(&n).filter(|c| !c.known) {
             c.known = true;
+            let ip = c.route.remote.ip();
+            self.no_stranger(ip);
+        }
+    }
+
+    fn no_stranger(&mut self, ip: IpAddr) {
+        if let Some(count) = self.strangers_of.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.strangers_of.remove(&ip);
+            }
         }
     }
 
@@ -298,11 +310,8 @@ impl Tcp {
     /// Closes a connection.
     pub fn close(&mut self, n: u32) {
         let Some(c) = self.open.remove(&n) else { return };
-        if let Some(count) = self.by_ip.get_mut(&c.route.remote.ip()) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_ip.remove(&c.route.remote.ip());
-            }
+        if !c.known {
+            self.no_stranger(c.route.remote.ip());
         }
         self.closed.push(n);
     }

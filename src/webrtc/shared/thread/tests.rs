@@ -110,12 +110,19 @@ fn a_way_without_gso_is_found_while_it_runs() {
 
 #[test]
 fn a_socket_that_is_full_costs_whole_frames_up_to_the_next_key_frame() {
+    // Full at once, and full for longer than there is patience.
+    for errno in [libc::ENOBUFS, libc::EAGAIN] {
+        full(errno);
+    }
+}
+
+fn full(errno: i32) {
     let trouble = Arc::<super::super::net::Trouble>::default();
     let theirs = trouble.clone();
     let mut server = Server::new(&["127.0.0.1:0"], &[], |c| c.trouble = theirs);
     let client = Client::udp(&server, server.udp());
     let (mut client, seen) = watch(&mut server, client);
-    trouble.all.store(libc::ENOBUFS, Ordering::Relaxed);
+    trouble.all.store(errno, Ordering::Relaxed);
     server.frame(false, 4);
     wait("nothing refused", || server.handle.counters().unsent.load(Ordering::Relaxed) >= 4);
     trouble.all.store(0, Ordering::Relaxed);
