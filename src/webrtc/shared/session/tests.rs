@@ -233,7 +233,7 @@ fn who_falls_behind_goes_on_with_a_key_frame_and_its_numbers_have_no_gap() {
 #[test]
 fn a_link_that_drowns_gets_key_frames_until_it_is_better() {
     let mut w = joined(vec![video(None)]);
-    let mut loss = |w: &mut World, seconds: usize, fraction: u8| {
+    let loss = |w: &mut World, seconds: usize, fraction: u8| {
         for _ in 0..seconds {
             for n in 0..25 {
                 w.frame(n == 0, 2);
