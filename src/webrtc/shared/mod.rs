@@ -8,11 +8,11 @@
 //! # Rooms and arrows
 //! ```text
 //!  engine*   behind webrtc::engine: offers in, answers out          (tokio)
-//!    │  commands, bounded; statistics by atomics
-//!  thread*   one per core: wakes up, receives, sends, keeps time    (a thread, no tokio)
-//!    ├─► net*      sockets: recvmmsg, sendmmsg, GSO; TCP connections
+//!    │  control, queue, status: commands and frames, bounded; numbers by atomics
+//!  thread    one per core: wakes up, receives, sends, keeps time    (a thread, no tokio)
+//!    ├─► net       sockets: recvmmsg, sendmmsg, GSO; TCP connections
 //!    │     └─► demux (which protocol), framing (RFC 4571)
-//!    ├─► wheel*    when which session wants to be called
+//!    ├─► wheel     when which session wants to be called
 //!    ├─► ring      packets of a rendition, once per thread
 //!    ├─► batch     what is about to be sent, in runs for GSO
 //!    └─► session   one viewer, sans I/O: packets, frames and time in, packets and events out
@@ -79,21 +79,17 @@
 //! 0. Name the module and its crates (`openssl`, `openssl-sys`, `foreign-types-shared`,
 //!    `ring`, `crc32fast`, `libc`; for tests `is`); libssl-dev among the packages to build
 //!    with, libssl3 among those to run with.
-//! 1. `net`: one `unsafe` room over `libc` for recvmmsg with IP_PKTINFO, sendmmsg with
-//!    UDP_SEGMENT; tried at start, sendmmsg or sendto where the kernel refuses. Runs of
-//!    equal size are made by the caller: a short packet ends a GSO message.
-//! 2. `thread`: 5-tuple → session, before that ufrag → session (constant time, no scan);
-//!    unauthenticated packets are looked at for a ufrag and dropped: no state, no answer.
-//!    Sockets' buffers set large; EAGAIN drops whole access units of the viewers concerned,
-//!    up to the next key frame, counted.
+//! 1. `net`: done.
+//! 2. `thread`: done, for one of them. Of several, what lands with another one than its
+//!    session's is dropped so far.
 //! 3. In `media::hub`: a reader that is a function, called once per frame, that puts the
 //!    `Arc` into the thread's queue and wakes it up by an eventfd.
 //! 4. `engine`: [`crate::webrtc`]'s interface; answer with `mid` (then
 //!    `SendSection::mid_ext` may stay), candidates of UDP and passive TCP on
 //!    `webrtcLocalUDPAddress`; ICE restart by PATCH; the same tests as webrtcbin.
-//! 5. Congestion: REMB and loss from receiver reports first (a viewer over its link drops
-//!    to key frames); transport-wide feedback is read already, but sending needs a number
-//!    in each packet that differs per viewer and retransmission, and its history.
+//! 5. Congestion: done for REMB and loss (`session::congestion`); transport-wide feedback
+//!    is read already, but sending needs a number in each packet that differs per viewer
+//!    and retransmission, and its history.
 //! 6. Relayed candidates of our own go to webrtcbin, said in the log.
 
 pub mod batch;
@@ -110,6 +106,7 @@ pub mod ring;
 pub mod rtcp;
 pub mod session;
 pub mod srtp;
+pub mod status;
 pub mod stun;
 pub mod thread;
 mod unit;
