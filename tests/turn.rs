@@ -3,7 +3,11 @@
 mod support;
 
 use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use stun_types::attribute::XorMappedAddress;
+use stun_types::message::{Message, MessageWriteVec};
+use stun_types::prelude::*;
 use support::browser::Browser;
 use support::camera::Camera;
 use support::gateway::{Engine, Gateway};
@@ -107,6 +111,79 @@ async fn the_server_offers_a_relayed_address_of_its_own(engine: Engine) {
         let log = gateway.log().join("\n");
         assert!(!log.contains(turn::USER.1) && !log.contains(turn::SECRET), "a secret is in the log");
     }
+}
+
+/// A STUN server that sees everybody at 203.0.113.7:4242. Returns its port, and the ports
+/// of those who asked.
+fn stun_server() -> (u16, Arc<Mutex<Vec<u16>>>) {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let asked: Arc<Mutex<Vec<u16>>> = Arc::default();
+    let (seen, mapped) = (asked.clone(), "203.0.113.7:4242".parse().unwrap());
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1500];
+        while let Ok((n, from)) = socket.recv_from(&mut buffer) {
+            let Ok(request) = Message::from_bytes(&buffer[..n]) else { continue };
+            let mut answer = Message::builder_success(&request, MessageWriteVec::new());
+            answer.add_attribute(&XorMappedAddress::new(mapped, request.transaction_id())).unwrap();
+            seen.lock().unwrap().push(from.port());
+            let _ = socket.send_to(&answer.finish(), from);
+        }
+    });
+    (port, asked)
+}
+
+#[tokio::test]
+async fn the_shared_port_is_offered_where_a_stun_server_sees_it() {
+    let camera = Camera::builder().size(320, 180).gop_frames(25).prerecorded().start();
+    let (port, asked) = stun_server();
+    let servers = format!("webrtcICEServers2:\n  - url: stun:127.0.0.1:{port}\n");
+    let gateway = gateway(Engine::Shared, &camera, &servers);
+    let reflexive = |v: &Viewer| v.answer().contains(" 203.0.113.7 4242 typ srflx raddr 127.0.0.1 rport ");
+    // The first viewers may come before the server is known to live.
+    let viewer = until(SOON, "a reflexive candidate", || async {
+        let viewer = Viewer::join(gateway.url(), "gate", Options::default()).await.unwrap();
+        if reflexive(&viewer) {
+            return Some(viewer);
+        }
+        viewer.leave().await.unwrap();
+        None
+    })
+    .await;
+    until(SOON, "pictures", || async { viewer.with(|log| log.video.complete_frames() > 5).then_some(()) }).await;
+    let host = viewer.answer().lines().find(|l| l.contains(" typ host")).unwrap().to_owned();
+    let ours: u16 = host.split(' ').nth(5).unwrap().parse().unwrap();
+    let questions = || asked.lock().unwrap().iter().filter(|p| **p == ours).count();
+    let before = questions();
+    assert!(before > 0, "it was asked from another port");
+    // It is remembered: no viewer waits for it, and the server is not asked for each.
+    for _ in 0..3 {
+        let viewer = Viewer::join(gateway.url(), "gate", Options::default()).await.unwrap();
+        assert!(reflexive(&viewer), "{}", viewer.answer());
+    }
+    assert!(questions() <= before + 1, "asked {} times", questions());
+}
+
+#[tokio::test]
+async fn with_a_relay_of_the_servers_own_viewers_of_the_shared_engine_are_webrtcbins() {
+    let camera = Camera::builder().size(320, 180).gop_frames(25).prerecorded().start();
+    let turn = Turn::start();
+    let yaml = turn::yaml(&turn, turn::USER.0, turn::USER.1);
+    let gateway = gateway(Engine::Shared, &camera, &yaml);
+    for _ in 0..2 {
+        until(SOON, "a relayed candidate", || async {
+            let viewer = Viewer::join(gateway.url(), "gate", Options::default()).await.unwrap();
+            let relayed = viewer.answer().contains(" typ relay ");
+            viewer.leave().await.unwrap();
+            relayed.then_some(())
+        })
+        .await;
+    }
+    let log = gateway.log();
+    let told: Vec<_> = log.iter().filter(|l| l.contains("are served by webrtcbin")).collect();
+    assert!(told.len() == 1 && told[0].contains("webrtcICEServers2"), "{told:?}");
+    assert!(log.iter().any(|l| l.contains("viewer joins") && l.contains("\"webrtcbin\"")));
 }
 
 async fn a_relay_that_is_dead_or_hangs_holds_nobody_up(engine: Engine) {

@@ -196,6 +196,7 @@ async fn reload(
     let config = Arc::new(loaded.config);
     // The one thing that can still fail is looked at before anything is touched.
     let old = inside.registry.config();
+    let was_open = shared.is_open();
     let opened = listeners
         .check(&old, &config)
         .and_then(|()| listeners::start_shared(shared, &config).map_err(|error| format!("{error:#}")));
@@ -212,7 +213,7 @@ async fn reload(
         tracing::warn!("logStructured changes with the next start");
     }
     let sockets = ["webrtcLocalUDPAddress", "webrtcLocalTCPAddress"];
-    if old.uses_engine(WebrtcEngine::Shared) && diff.globals.iter().any(|key| sockets.contains(key)) {
+    if was_open && diff.globals.iter().any(|key| sockets.contains(key)) {
         tracing::warn!("webrtcLocalUDPAddress and webrtcLocalTCPAddress change with the next start");
     }
     let (was, is) = (&old.limits, &config.limits);

@@ -20,14 +20,16 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::dtls::{Context, Fingerprint, Side};
 use super::ice::{Candidate, Credentials, Role, Route};
 use super::queue::Queue;
 use super::ring::{Cap, Unit};
-use super::session::{Stats, Stream};
+use super::session::Stream;
+
+pub use super::status::{Counters, Status};
 
 /// Names a session of a thread: the caller's number, never used twice.
 pub type Id = u64;
@@ -69,7 +71,8 @@ pub struct Config {
     pub buffers: (usize, usize),
     /// Most sessions.
     pub sessions: usize,
-    /// TCP connections in all, and of one remote address.
+    /// TCP connections in all, and of one remote address as long as no peer has
+    /// authenticated them.
     pub connections: (usize, usize),
     /// A TCP connection that no peer has authenticated is closed after so long.
     pub strangers: Duration,
@@ -122,7 +125,8 @@ pub struct Local {
 }
 
 /// A session to be opened. Its packets are known by `local.ufrag`, which has to be
-/// unguessable and of no other session.
+/// unguessable and of no other session. One whose viewer never comes stays until it is
+/// closed: how much patience there is, its owner knows.
 pub struct Open {
     /// See [`Id`].
     pub id: Id,
@@ -174,103 +178,6 @@ pub enum Event {
     /// It is over, and why. Once, and nothing comes after it. Also when it was refused
     /// ([`Config::sessions`]) or closed from our side.
     Closed(String),
-}
-
-/// What a session has sent and heard, for anybody to read. The meaning of each number is
-/// that of the one in [`Stats`].
-#[derive(Debug, Default)]
-pub struct Status {
-    packets: AtomicU64,
-    bytes: AtomicU64,
-    dropped: AtomicU64,
-    paused: AtomicU64,
-    resent: AtomicU64,
-    nacked: AtomicU64,
-    refused: AtomicU64,
-    key_requests: AtomicU64,
-    forged: AtomicU64,
-    loss: AtomicU8,
-    jitter: AtomicU32,
-    /// 0: not known yet. One more than it is.
-    round_trip: AtomicU64,
-    bitrate: AtomicU64,
-}
-
-impl Status {
-    /// The numbers as they are. They are not of one moment: each by itself is right.
-    pub fn get(&self) -> Stats {
-        let get = |a: &AtomicU64| a.load(Ordering::Relaxed);
-        let maybe = |a: &AtomicU64| get(a).checked_sub(1);
-        Stats {
-            packets: get(&self.packets),
-            bytes: get(&self.bytes),
-            dropped: get(&self.dropped),
-            paused: get(&self.paused),
-            resent: get(&self.resent),
-            nacked: get(&self.nacked),
-            refused: get(&self.refused),
-            key_requests: get(&self.key_requests),
-            forged: get(&self.forged),
-            loss: self.loss.load(Ordering::Relaxed),
-            jitter: self.jitter.load(Ordering::Relaxed),
-            round_trip: maybe(&self.round_trip).and_then(|t| u32::try_from(t).ok()),
-            bitrate: maybe(&self.bitrate),
-        }
-    }
-
-    /// The thread's side.
-    pub(super) fn set(&self, s: Stats) {
-        let set = |a: &AtomicU64, n: u64| a.store(n, Ordering::Relaxed);
-        set(&self.packets, s.packets);
-        set(&self.bytes, s.bytes);
-        set(&self.dropped, s.dropped);
-        set(&self.paused, s.paused);
-        set(&self.resent, s.resent);
-        set(&self.nacked, s.nacked);
-        set(&self.refused, s.refused);
-        set(&self.key_requests, s.key_requests);
-        set(&self.forged, s.forged);
-        self.loss.store(s.loss, Ordering::Relaxed);
-        self.jitter.store(s.jitter, Ordering::Relaxed);
-        set(&self.round_trip, s.round_trip.map_or(0, |t| u64::from(t) + 1));
-        set(&self.bitrate, s.bitrate.map_or(0, |b| b.saturating_add(1)));
-    }
-}
-
-/// What a thread has done in all.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Times that it woke up.
-    pub wakes: AtomicU64,
-    /// Datagrams and frames of TCP that came.
-    pub received: AtomicU64,
-    /// Those of them that belonged to no session: ignored without an answer.
-    pub foreign: AtomicU64,
-    /// Packets handed to the kernel.
-    pub sent: AtomicU64,
-    /// Packets that the kernel, or a slow TCP peer, did not take.
-    pub unsent: AtomicU64,
-    /// Frames that did not fit into the thread's queue: a core that does not keep up.
-    pub frames_dropped: AtomicU64,
-    /// Sessions now.
-    pub sessions: AtomicU64,
-    /// TCP connections now.
-    pub connections: AtomicU64,
-    /// TCP connections that were not taken, or closed as strangers'.
-    pub connections_refused: AtomicU64,
-    /// Whether GSO works: what [`Egress`] came to (0 segmented, 1 many, 2 single).
-    pub egress: AtomicU8,
-}
-
-impl Counters {
-    /// How packets leave now.
-    pub fn egress(&self) -> Egress {
-        match self.egress.load(Ordering::Relaxed) {
-            0 => Egress::Segmented,
-            1 => Egress::Many,
-            _ => Egress::Single,
-        }
-    }
 }
 
 /// Why a command was not taken.

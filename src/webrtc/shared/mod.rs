@@ -1,18 +1,14 @@
 //! The engine `shared`: all viewers on one UDP port, a media thread per core, nothing per
-//! viewer but memory. **Not in use yet**: what stands here are its rooms, each tested by
-//! itself and none of them against a browser or a socket; no session is served by them so far. `webrtcbin` is the engine.
-//! `webrtc/mod.rs` does not name this module yet, and `Cargo.toml` not its crates: the
-//! rooms are built by a crate outside the repository that has this file and
-//! `webrtc/stream.rs` by `#[path]` as `crate::webrtc::{shared, stream}`, in 15 seconds.
+//! viewer but memory. `webrtcEngine: shared` serves a path's viewers with it.
 //!
 //! # Rooms and arrows
 //! ```text
-//!  engine*   behind webrtc::engine: offers in, answers out          (tokio)
-//!    │  commands, bounded; statistics by atomics
-//!  thread*   one per core: wakes up, receives, sends, keeps time    (a thread, no tokio)
-//!    ├─► net*      sockets: recvmmsg, sendmmsg, GSO; TCP connections
+//!  engine    behind webrtc::engine: offers in, answers out          (tokio)
+//!    │  control, queue, status: commands and frames, bounded; numbers by atomics
+//!  thread    one per core: wakes up, receives, sends, keeps time    (a thread, no tokio)
+//!    ├─► net       sockets: recvmmsg, sendmmsg, GSO; TCP connections
 //!    │     └─► demux (which protocol), framing (RFC 4571)
-//!    ├─► wheel*    when which session wants to be called
+//!    ├─► wheel     when which session wants to be called
 //!    ├─► ring      packets of a rendition, once per thread
 //!    ├─► batch     what is about to be sent, in runs for GSO
 //!    └─► session   one viewer, sans I/O: packets, frames and time in, packets and events out
@@ -22,8 +18,8 @@
 //!          ├─► rtcp             what it tells of what it got
 //!          └─► outgoing ─► ring its numbers and timestamps; what a NACK stands for
 //! ```
-//! A star marks what is to be written. Everything else is pure but for [`dtls`], which
-//! calls OpenSSL, and depends on nothing of this crate but `webrtc::stream::squeeze`.
+//! Below the thread everything is pure but for `net` and for [`dtls`], which calls OpenSSL,
+//! and depends on nothing of this crate but `webrtc::stream::squeeze`.
 //!
 //! # Threads, and who owns what
 //! - **A media thread owns its sessions and its rings**; nothing of them is shared, so that
@@ -75,26 +71,15 @@
 //! is what distributions patch), `webrtc-srtp` and `rtc-*` (a `Vec` per packet), `nix` (its
 //! sendmmsg has one control message for all, GSO needs one for each).
 //!
-//! # To be done, in this order
-//! 0. Name the module and its crates (`openssl`, `openssl-sys`, `foreign-types-shared`,
-//!    `ring`, `crc32fast`, `libc`; for tests `is`); libssl-dev among the packages to build
-//!    with, libssl3 among those to run with.
-//! 1. `net`: one `unsafe` room over `libc` for recvmmsg with IP_PKTINFO, sendmmsg with
-//!    UDP_SEGMENT; tried at start, sendmmsg or sendto where the kernel refuses. Runs of
-//!    equal size are made by the caller: a short packet ends a GSO message.
-//! 2. `thread`: 5-tuple → session, before that ufrag → session (constant time, no scan);
-//!    unauthenticated packets are looked at for a ufrag and dropped: no state, no answer.
-//!    Sockets' buffers set large; EAGAIN drops whole access units of the viewers concerned,
-//!    up to the next key frame, counted.
-//! 3. In `media::hub`: a reader that is a function, called once per frame, that puts the
-//!    `Arc` into the thread's queue and wakes it up by an eventfd.
-//! 4. `engine`: [`crate::webrtc`]'s interface; answer with `mid` (then
-//!    `SendSection::mid_ext` may stay), candidates of UDP and passive TCP on
-//!    `webrtcLocalUDPAddress`; ICE restart by PATCH; the same tests as webrtcbin.
-//! 5. Congestion: REMB and loss from receiver reports first (a viewer over its link drops
-//!    to key frames); transport-wide feedback is read already, but sending needs a number
-//!    in each packet that differs per viewer and retransmission, and its history.
-//! 6. Relayed candidates of our own go to webrtcbin, said in the log.
+//! # Still to be done
+//! - Several threads: what lands with another one than its session's is dropped so far.
+//! - Transport-wide feedback is read already, but sending needs a number in each packet
+//!   that differs per viewer and retransmission, and its history. Congestion goes by REMB
+//!   and loss (`session::congestion`).
+//! - `abs-capture-time`: it differs per frame, and the header extension of a stream is one
+//!   for all its packets ([`outgoing`]).
+//! - Key frames are answered from the cache; no source can be asked for one.
+//! - Relayed candidates of our own: such sessions go to webrtcbin ([`crate::webrtc::engines`]).
 
 pub mod batch;
 pub mod control;
@@ -112,6 +97,7 @@ pub mod ring;
 pub mod rtcp;
 pub mod session;
 pub mod srtp;
+pub mod status;
 pub mod stun;
 pub mod thread;
 mod unit;

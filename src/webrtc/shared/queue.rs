@@ -159,3 +159,38 @@ pub(super) fn finished(command: Command) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::net::Poll;
+    use super::*;
+
+    #[test]
+    fn nothing_that_comes_is_slept_over() {
+        let queue = Arc::new(Queue::<u32>::new(Bell::new().unwrap()));
+        let mut poll = Poll::new().unwrap();
+        poll.add(queue.bell(), 0).unwrap();
+        let senders: Vec<_> = (0..4)
+            .map(|_| {
+                let queue = queue.clone();
+                std::thread::spawn(move || {
+                    for n in 0..5_000 {
+                        while !queue.frame(1, Arc::new(n)) {
+                            std::thread::yield_now(); // poll
+                        }
+                    }
+                })
+            })
+            .collect();
+        let (mut frames, mut commands, mut got) = (VecDeque::new(), VecDeque::new(), 0);
+        while got < 20_000 {
+            poll.wait(Some(Duration::from_secs(60))).unwrap();
+            assert!(poll.count() > 0, "asleep with {got}");
+            queue.take(&mut frames, &mut commands);
+            got += frames.drain(..).count();
+        }
+        senders.into_iter().for_each(|s| s.join().unwrap());
+    }
+}

@@ -1,13 +1,15 @@
 //! Timers of a media thread: which session wants to be called when. Pure.
 //!
-//! A wheel of milliseconds with a list per slot: setting, moving and stopping a timer and
+//! A wheel of quarters of a millisecond with a list per slot: setting, moving and stopping a timer and
 //! finding the next one cost the same for ten sessions and ten thousand. What lies
 //! further ahead than the wheel is long waits in the last slot and is put in again.
 
 use std::time::{Duration, Instant};
 
-/// Slots, a millisecond each; a power of two, and 64 × 64 so that two words find the next.
+/// Slots, 64 × 64, so that two words find the next one.
 const SLOTS: usize = 4_096;
+/// One slot, µs. Bursts pause for 2 ms: a whole millisecond would make 3 of them.
+const TICK: u64 = 250;
 /// No node.
 const NONE: u32 = u32::MAX;
 
@@ -44,7 +46,7 @@ impl Wheel {
 
     /// The first tick that is not before a moment.
     fn tick_of(&self, at: Instant) -> u64 {
-        at.saturating_duration_since(self.began).as_micros().div_ceil(1_000) as u64
+        at.saturating_duration_since(self.began).as_micros().div_ceil(u128::from(TICK)) as u64
     }
 
     /// When the timer of a key is due.
@@ -116,15 +118,15 @@ impl Wheel {
         (slot < to).then_some(slot)
     }
 
-    /// When [`Wheel::expire`] has something to do: within a millisecond after the first
+    /// When [`Wheel::expire`] has something to do: within 250 µs after the first
     /// timer is due, or earlier where it is far away.
     pub fn next(&self) -> Option<Instant> {
-        self.first(self.tick).map(|tick| self.began + Duration::from_millis(tick))
+        self.first(self.tick).map(|tick| self.began + Duration::from_micros(tick * TICK))
     }
 
     /// Takes out the keys that are due.
     pub fn expire(&mut self, now: Instant, due: &mut Vec<u32>) {
-        let until = (now.saturating_duration_since(self.began).as_micros() / 1_000) as u64;
+        let until = (now.saturating_duration_since(self.began).as_micros() / u128::from(TICK)) as u64;
         let from = self.tick;
         if until < from {
             return;
@@ -165,6 +167,7 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+    const LATE: Duration = Duration::from_micros(TICK);
 
     #[test]
     fn a_far_one_comes_in_its_time() {
@@ -178,27 +181,27 @@ mod tests {
             calls += 1;
         }
         assert_eq!((due, now), (vec![3], begin + 30_000 * MS));
-        assert!(calls < 12, "{calls}");
+        assert!(calls < 40, "{calls}");
         assert_eq!(w.next(), None);
     }
 
     #[test]
-    fn never_before_its_time_and_a_millisecond_late_at_most() {
+    fn never_before_its_time_and_a_tick_late_at_most() {
         let begin = Instant::now();
+        let us = |n| begin + Duration::from_micros(n);
         let mut w = Wheel::new(begin);
-        let at = begin + Duration::from_micros(2_300);
-        w.set(0, Some(at));
-        assert_eq!(w.next(), Some(begin + 3 * MS));
+        w.set(0, Some(us(2_300)));
+        assert_eq!(w.next(), Some(us(2_500)));
         let mut due = Vec::new();
-        w.expire(begin + Duration::from_micros(2_999), &mut due);
+        w.expire(us(2_499), &mut due);
         assert!(due.is_empty());
-        w.expire(begin + 3 * MS, &mut due);
+        w.expire(us(2_500), &mut due);
         assert_eq!(due, [0]);
         // One that is due already comes with the next tick.
         w.set(0, Some(begin));
-        assert!(w.next().unwrap() <= begin + 4 * MS);
+        assert_eq!(w.next(), Some(us(2_750)));
         due.clear();
-        w.expire(begin + 4 * MS, &mut due);
+        w.expire(us(2_750), &mut due);
         assert_eq!(due, [0]);
     }
 
@@ -222,9 +225,10 @@ mod tests {
                 prop_assert_eq!(w.get(key), at);
                 // It asks to be called in time.
                 match (w.next(), model.values().min()) {
-                    (Some(next), Some(first)) => prop_assert!(next <= (*first).max(now) + 2 * MS),
+                    (Some(next), Some(first)) => prop_assert!(next <= (*first).max(now) + 2 * LATE),
                     (next, first) => prop_assert_eq!((next, first), (None, None)),
                 }
+                let set_at = now;
                 now += Duration::from_micros(pass);
                 let mut due = Vec::new();
                 w.expire(now, &mut due);
@@ -232,8 +236,8 @@ mod tests {
                     let at = model.remove(key);
                     prop_assert!(at.is_some_and(|at| at <= now), "{} at {:?}", key, at);
                 }
-                // Nothing is more than a millisecond late.
-                for at in model.values() { prop_assert!(*at + MS > now || *at > now); }
+                // Nothing is more than a tick late, or two where it was late when it was set.
+                for at in model.values() { prop_assert!(*at + 2 * LATE > now || set_at == now); }
             }
         }
     }

@@ -83,7 +83,6 @@ mod tests {
     use super::super::super::control::{Command, Local};
     use super::super::super::net::Bell;
     use super::super::super::queue::{Item, Queue};
-    use super::super::super::ring::Unit as _;
     use super::*;
     use crate::media::codec::{Codec, Track};
     use crate::media::gop;

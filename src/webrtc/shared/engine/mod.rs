@@ -104,6 +104,11 @@ impl Shared {
         Ok(Some(local))
     }
 
+    /// Whether the sockets are open.
+    pub fn is_open(&self) -> bool {
+        self.running().is_some()
+    }
+
     /// Ends all sessions and the thread; returns when its sockets are closed.
     pub async fn shutdown(&self) {
         let Some(running) = self.running().take() else { return };

@@ -193,10 +193,10 @@ mod tests {
     fn the_first_reason_counts() {
         let state = State::new();
         let listener = listener(&state, "s");
-        listener(Event::Closed("the viewer has left".into()));
+        listener(Event::Closed("closed by the peer".into()));
         listener(Event::Connected);
         drop(listener);
-        assert_eq!(*state.0.borrow(), PeerState::Closed("the viewer has left".into()));
+        assert_eq!(*state.0.borrow(), PeerState::Closed("closed by the peer".into()));
     }
 
     #[test]

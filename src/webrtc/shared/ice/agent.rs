@@ -10,7 +10,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use super::checks::Check;
 use super::pairs::{Pair, Pairs, State, pairable};
 use super::{
-    BASES, CONSENT, CONSENT_LIFE, Candidate, Credentials, Event, FRESH, Generation, Kind, RENOMINATED, Role, Route,
+    BASES, CONSENT, CONSENT_LIFE, Candidate, Credentials, EAGER, Event, FRESH, Generation, Kind, RENOMINATED, Role, Route,
     SILENT, Transmit, Via, priority, tcp_preference,
 };
 
@@ -47,6 +47,8 @@ pub struct Agent {
     pub(super) orphaned: Option<Instant>,
     /// No new check before.
     pub(super) next_check: Instant,
+    /// So many checks may still be sent before their time.
+    pub(super) eager: u8,
     /// When a controlling agent makes up its mind.
     pub(super) nominate_at: Option<Instant>,
     pub(super) out: VecDeque<Transmit>,
@@ -79,6 +81,7 @@ impl Agent {
             selected: None,
             orphaned: None,
             next_check: now,
+            eager: EAGER,
             nominate_at: None,
             out: VecDeque::new(),
             events: VecDeque::new(),
@@ -146,6 +149,7 @@ impl Agent {
         self.checks.retain(|c| Some(c.generation) == keep);
         self.pairs.clear();
         self.nominate_at = None;
+        self.eager = EAGER;
     }
 
     /// The ufrags of ours that packets may name: the present one, and during a restart

@@ -75,8 +75,16 @@ impl Agent {
                 return;
             }
         }
+        let open = self.selected.is_none();
         let Some(pair) = self.pairs.get_mut(route) else { return };
+        // A check that we sent before the peer knew of us was not answered, and the pace of
+        // our checks is no reason to let a viewer wait that has just arrived.
+        let eager = open && pair.heard.is_none() && self.eager > 0;
         pair.heard = Some(now);
+        if eager && pair.state != State::Succeeded {
+            self.eager -= 1;
+            self.next_check = self.next_check.min(now);
+        }
         match pair.state {
             State::Succeeded => {
                 pair.nominated |= nominates;
@@ -86,7 +94,7 @@ impl Agent {
             // more than our pace.
             State::Running { sent, .. } => {
                 pair.wanted |= nominates;
-                pair.triggered |= now.saturating_duration_since(sent) >= TA;
+                pair.triggered |= eager || now.saturating_duration_since(sent) >= TA;
             }
             State::Waiting | State::Failed => {
                 pair.wanted |= nominates;

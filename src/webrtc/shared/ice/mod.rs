@@ -52,6 +52,9 @@ pub const RENOMINATED: Duration = Duration::from_secs(3);
 pub const FRESH: Duration = Duration::from_secs(1);
 /// A controlling agent takes the best pair that answered so long after the first one did.
 pub const PATIENCE: Duration = Duration::from_millis(100);
+/// Addresses that the peer is first heard from, and nothing is selected yet: so many of
+/// them are checked at once and not at the pace of [`TA`].
+pub const EAGER: u8 = 8;
 /// Most pairs of a session, those included that strangers with the password open.
 pub const PAIRS: usize = 64;
 /// Most checks of a session that wait for their answers.

@@ -27,6 +27,20 @@ fn a_browser_without_candidates_is_found_by_its_checks() {
 }
 
 #[test]
+fn who_arrives_does_not_wait_for_our_pace() {
+    // Our first checks are lost: the browser has not got its answer yet.
+    let mut net = both(Role::Controlled, Role::Controlling);
+    net.cut = true;
+    net.tell(A, "10.0.0.2:5000", priority(Kind::Host, 65_535));
+    net.tell(A, "10.0.0.3:5000", priority(Kind::Host, 65_534));
+    net.run(Duration::from_millis(3));
+    net.cut = false;
+    net.tell(B, "10.0.0.1:8189", priority(Kind::Host, 65_535));
+    // Its check, ours and its answer: three times 5 ms, and a nomination.
+    assert!(net.until(Duration::from_millis(30), |n| n.agents[A].knows(n.agents[A].pairs.iter().next().unwrap().route)));
+}
+
+#[test]
 fn our_checks_open_our_own_nat() {
     // The server's NAT lets in only who was sent to; the browser knows the outer address.
     let mut net = both(Role::Controlled, Role::Controlling);

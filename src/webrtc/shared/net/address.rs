@@ -149,6 +149,8 @@ impl Control {
 }
 
 /// The local address that a received packet was sent to.
+// A length is 32 bits long in some C libraries.
+#[allow(clippy::unnecessary_cast)]
 pub(super) fn destination(head: &libc::msghdr) -> Option<IpAddr> {
     // SAFETY: the kernel has filled the control messages of this header, whose buffer
     // lives as long as the header is borrowed; the macros stay within its length.

@@ -7,12 +7,16 @@ use std::time::Duration;
 
 /// Events per call.
 const MANY: usize = 256;
+/// The call takes 64-bit times, as this machine's are.
+const FINE: bool = size_of::<libc::timespec>() == 16;
 
 /// See the module.
 pub struct Poll {
     fd: OwnedFd,
     events: Vec<libc::epoll_event>,
     got: usize,
+    /// The kernel waits to the nanosecond (Linux 5.11); without that, to the millisecond.
+    fine: bool,
 }
 
 /// What a descriptor has.
@@ -36,7 +40,7 @@ impl Poll {
         }
         // SAFETY: the kernel has just given it to us, and to nobody else.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Poll { fd, events: vec![libc::epoll_event { events: 0, u64: 0 }; MANY], got: 0 })
+        Ok(Poll { fd, events: vec![libc::epoll_event { events: 0, u64: 0 }; MANY], got: 0, fine: FINE })
     }
 
     fn control(&self, operation: libc::c_int, fd: &impl AsFd, read: bool, write: bool, token: u64) -> io::Result<()> {
@@ -66,21 +70,57 @@ impl Poll {
     /// Waits, for ever where there is no time.
     pub fn wait(&mut self, time: Option<Duration>) -> io::Result<()> {
         self.got = 0;
-        // Up, so that what is due then is due.
-        let millis = time.map_or(-1, |t| libc::c_int::try_from(t.as_micros().div_ceil(1_000)).unwrap_or(60_000));
-        // SAFETY: there is room for so many events.
-        let got =
-            unsafe { libc::epoll_wait(self.fd.as_raw_fd(), self.events.as_mut_ptr(), MANY as libc::c_int, millis) };
+        let got = match time.filter(|_| self.fine) {
+            Some(time) => self.wait_fine(time),
+            None => self.wait_coarse(time),
+        };
         if got < 0 {
             let e = io::Error::last_os_error();
-            return if e.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(e) };
+            return match e.kind() {
+                io::ErrorKind::Interrupted => Ok(()),
+                // The call is missing, or forbidden (old seccomp profiles say EPERM).
+                _ if self.fine && time.is_some() => {
+                    self.fine = false;
+                    self.wait(time)
+                }
+                _ => Err(e),
+            };
         }
         self.got = got as usize;
         Ok(())
     }
 
+    fn wait_fine(&mut self, time: Duration) -> libc::c_long {
+        let time = libc::timespec {
+            tv_sec: time.as_secs().min(3_600) as libc::time_t,
+            tv_nsec: time.subsec_nanos() as libc::c_long,
+        };
+        // SAFETY: there is room for so many events; the time lives over the call; without
+        // a set of signals its size is not looked at.
+        unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.fd.as_raw_fd(),
+                self.events.as_mut_ptr(),
+                MANY as libc::c_int,
+                ptr::from_ref(&time),
+                ptr::null::<libc::sigset_t>(),
+                0usize,
+            )
+        }
+    }
+
+    fn wait_coarse(&mut self, time: Option<Duration>) -> libc::c_long {
+        // Up, so that what is due then is due.
+        let millis = time.map_or(-1, |t| libc::c_int::try_from(t.as_micros().div_ceil(1_000)).unwrap_or(60_000));
+        // SAFETY: there is room for so many events.
+        let got =
+            unsafe { libc::epoll_wait(self.fd.as_raw_fd(), self.events.as_mut_ptr(), MANY as libc::c_int, millis) };
+        got.into()
+    }
+
     /// How many descriptors have something.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.got
     }
 
@@ -100,4 +140,30 @@ pub fn monotonic() -> u64 {
     // SAFETY: the kernel writes one timespec.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, ptr::from_mut(&mut time)) };
     (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::Bell;
+    use super::*;
+
+    #[test]
+    fn waits_as_long_as_it_is_told_either_way() {
+        let bell = Bell::new().unwrap();
+        let mut poll = Poll::new().unwrap();
+        poll.add(&bell, 7).unwrap();
+        for fine in [true, false] {
+            poll.fine = fine;
+            let began = Instant::now();
+            poll.wait(Some(Duration::from_micros(2_500))).unwrap();
+            assert!(began.elapsed() >= Duration::from_micros(2_500));
+            assert_eq!(poll.get(0), None);
+            bell.ring();
+            poll.wait(None).unwrap();
+            assert_eq!((poll.count(), poll.get(0)), (1, Some(Ready { token: 7, read: true, write: false })));
+            bell.hear();
+        }
+    }
 }

@@ -23,6 +23,7 @@ pub struct Receiver {
 
 impl Receiver {
     /// Takes its memory.
+    #[allow(clippy::new_without_default)]
     pub fn new() -> Receiver {
         // SAFETY: plain numbers and null pointers.
         let (head, part) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
@@ -66,7 +67,7 @@ impl Receiver {
     }
 
     /// How many came with the last call.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.got
     }
 

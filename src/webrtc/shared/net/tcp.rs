@@ -8,15 +8,19 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::super::batch::Run;
+use super::super::demux::{Protocol, classify};
 use super::super::framing::{Deframer, frame};
 use super::super::ice::{Route, Via};
 use super::address::Name;
 use super::poll::Poll;
 use super::udp::{any6, no_ipv6, set};
 
-/// What may wait for a slow connection: two seconds of 1 Mbit/s. A message that would
-/// exceed it is not taken.
+/// What may wait for a slow connection before a frame: two seconds of 1 Mbit/s. One more
+/// is not taken.
 const WAITING: usize = 256 * 1024;
+/// And within a frame, which is of no use without its end: a key frame of a large picture.
+/// Also for what is no media.
+const MOST: usize = 1024 * 1024;
 /// Connections that are taken from a listener per wake-up.
 const ACCEPT: usize = 32;
 /// A listener that fails (no descriptors left) is left alone so long.
@@ -35,6 +39,8 @@ struct Connection {
     known: bool,
     /// Waits to be writable.
     blocked: bool,
+    /// The last packet of media was not the last one of its frame.
+    within: bool,
 }
 
 /// All listeners and connections of a thread.
@@ -43,7 +49,8 @@ pub struct Tcp {
     /// Listeners rest until then.
     rests: Option<Instant>,
     open: HashMap<u32, Connection>,
-    by_ip: HashMap<IpAddr, usize>,
+    /// Strangers by address: many viewers may share one.
+    strangers_of: HashMap<IpAddr, usize>,
     /// Strangers, in the order in which they came.
     strangers: VecDeque<(Instant, u32)>,
     next: u32,
@@ -59,7 +66,9 @@ pub struct Tcp {
 /// Binds a listener; `[::]` takes IPv4 as well.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     match open(address) {
-        Err(e) if any6(address) && no_ipv6(&e) => open(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port())),
+        Err(e) if any6(address) && no_ipv6(&e) => {
+            open(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()))
+        }
         other => other,
     }
 }
@@ -97,14 +106,14 @@ fn plain(a: SocketAddr) -> SocketAddr {
 }
 
 impl Tcp {
-    /// With listeners. `most`: connections in all and of one address; `patience`: how long
+    /// With listeners. `most`: connections in all, and strangers of one address; `patience`: how long
     /// a stranger may stay.
     pub fn new(listeners: Vec<TcpListener>, most: (usize, usize), patience: Duration) -> Tcp {
         Tcp {
             listeners,
             rests: None,
             open: HashMap::new(),
-            by_ip: HashMap::new(),
+            strangers_of: HashMap::new(),
             strangers: VecDeque::new(),
             next: 0,
             most,
@@ -121,7 +130,7 @@ impl Tcp {
     }
 
     /// Connections now.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.open.len()
     }
 
@@ -170,7 +179,7 @@ impl Tcp {
     }
 
     fn take(&mut self, stream: TcpStream, remote: SocketAddr, now: Instant, poll: &Poll) {
-        let of_ip = self.by_ip.get(&remote.ip()).copied().unwrap_or(0);
+        let of_ip = self.strangers_of.get(&remote.ip()).copied().unwrap_or(0);
         let ready = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true));
         let local = stream.local_addr();
         let (true, Ok(()), Ok(local)) = (self.open.len() < self.most.0 && of_ip < self.most.1, ready, local) else {
@@ -187,10 +196,17 @@ impl Tcp {
             return;
         }
         let route = Route { via: Via::Tcp(n), local: plain(local), remote };
-        let connection =
-            Connection { stream, route, deframer: Deframer::default(), out: Vec::new(), known: false, blocked: false };
+        let connection = Connection {
+            stream,
+            route,
+            deframer: Deframer::default(),
+            out: Vec::new(),
+            known: false,
+            blocked: false,
+            within: false,
+        };
         self.open.insert(n, connection);
-        *self.by_ip.entry(remote.ip()).or_default() += 1;
+        *self.strangers_of.entry(remote.ip()).or_default() += 1;
         self.strangers.push_back((now + self.patience, n));
     }
 
@@ -215,8 +231,19 @@ impl Tcp {
 
     /// A peer that we know sends by it.
     pub fn known(&mut self, n: u32) {
-        if let Some(c) = self.open.get_mut(&n) {
+        if let Some(c) = self.open.get_mut(&n).filter(|c| !c.known) {
             c.known = true;
+            let ip = c.route.remote.ip();
+            self.no_stranger(ip);
+        }
+    }
+
+    fn no_stranger(&mut self, ip: IpAddr) {
+        if let Some(count) = self.strangers_of.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.strangers_of.remove(&ip);
+            }
         }
     }
 
@@ -228,11 +255,18 @@ impl Tcp {
     /// Writes a run; false where it did not take it.
     pub fn write(&mut self, n: u32, run: &Run, bytes: &[u8], poll: &Poll) -> bool {
         let Some(c) = self.open.get_mut(&n) else { return false };
-        if c.out.len() + bytes.len() + 2 * run.packets > WAITING {
+        let media = classify(bytes) == Protocol::Rtp;
+        let most = if media && !c.within { WAITING } else { MOST };
+        if c.out.len() + bytes.len() + 2 * run.packets > most {
+            // The rest of the frame is of no use either; what comes next begins one.
+            c.within &= !media;
             return false;
         }
         for packet in bytes.chunks(run.segment.max(1)) {
             frame(packet, &mut c.out);
+            if media {
+                c.within = packet.get(1).is_some_and(|b| b & 0x80 == 0);
+            }
         }
         if c.blocked {
             return true;
@@ -276,11 +310,8 @@ impl Tcp {
     /// Closes a connection.
     pub fn close(&mut self, n: u32) {
         let Some(c) = self.open.remove(&n) else { return };
-        if let Some(count) = self.by_ip.get_mut(&c.route.remote.ip()) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_ip.remove(&c.route.remote.ip());
-            }
+        if !c.known {
+            self.no_stranger(c.route.remote.ip());
         }
         self.closed.push(n);
     }

@@ -2,9 +2,11 @@
 //! come later and later, and what is sent again makes it worse. Such a viewer gets key
 //! frames only for a while: a picture that is true and moves slowly. Pure.
 //!
-//! Two signs count, and only when they last: the viewer says that its link carries less
-//! than the stream (REMB), or it misses more than NACKs can bring back. A link that loses
-//! a fifth of everything at random is none of them: there NACKs keep the picture moving.
+//! Two verdicts, and only when their signs last: the viewer says that its link carries less
+//! than the stream (REMB) and packets are lost or late as well; or it misses more than
+//! NACKs can bring back. REMB by itself says nothing: estimates begin low, and the burst of
+//! a join looks like a link that is overrun. A link that loses a fifth of everything at
+//! random is no reason either: there NACKs keep the picture moving.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,10 @@ const WINDOW: Duration = Duration::from_secs(2);
 const LOW: u64 = 70;
 /// See [`LOW`].
 const LOW_FOR: Duration = Duration::from_secs(4);
+/// Signs that REMB is right: so much loss in the last report (in 1/256: 4 %) …
+const LOST: u8 = 10;
+/// … or a round trip so much longer than the shortest one: packets wait before the link.
+const LATE: Duration = Duration::from_millis(300);
 /// A report with more loss than this (in 1/256: 30 %) is a bad one …
 const BAD: u8 = 77;
 /// … and so many in a row are a verdict.
@@ -42,6 +48,8 @@ pub(super) struct Congestion {
     low_since: Option<Instant>,
     bad: u8,
     loss: u8,
+    /// The shortest round trip, and the last one.
+    trips: Option<(Duration, Duration)>,
     /// Key frames only, since then.
     thin: Option<Instant>,
     pause: Option<Duration>,
@@ -69,7 +77,9 @@ impl Congestion {
 
     /// What the viewer takes its link to carry, bit/s.
     pub fn remb(&mut self, bitrate: u64, now: Instant) {
-        if !self.judges(now) || self.rate == 0 || bitrate >= self.rate * LOW / 100 {
+        let late = self.trips.is_some_and(|(least, last)| last >= least + LATE);
+        let felt = self.loss >= LOST || late;
+        if !self.judges(now) || self.rate == 0 || bitrate >= self.rate * LOW / 100 || !felt {
             self.low_since = None;
             return;
         }
@@ -90,6 +100,12 @@ impl Congestion {
         if over && self.loss < GOOD {
             (self.thin, self.back) = (None, Some(now));
         }
+    }
+
+    /// A round trip.
+    pub fn round_trip(&mut self, trip: Duration) {
+        let least = self.trips.map_or(trip, |(least, _)| least.min(trip));
+        self.trips = Some((least, trip));
     }
 
     /// Whether key frames are all that is to be sent.
@@ -146,7 +162,7 @@ mod tests {
     fn a_link_that_is_too_narrow_is_found_and_tried_again_later_each_time() {
         let mut now = Instant::now();
         let mut c = Congestion::default();
-        let first = until_thin(&mut c, &mut now, Some(2_000_000), 0).unwrap();
+        let first = until_thin(&mut c, &mut now, Some(2_000_000), 15).unwrap();
         assert!((14..18).contains(&first), "{first}");
         let mut pauses = Vec::new();
         for _ in 0..6 {
@@ -155,9 +171,20 @@ mod tests {
                 second(&mut c, &mut now, 4_000_000, Some(500_000), 0);
             }
             pauses.push((now - from).as_secs());
-            assert!(until_thin(&mut c, &mut now, Some(2_000_000), 0).is_some());
+            assert!(until_thin(&mut c, &mut now, Some(2_000_000), 15).is_some());
         }
         assert_eq!(pauses, [4, 8, 16, 32, 60, 60]);
+    }
+
+    #[test]
+    fn packets_that_wait_before_the_link_are_a_sign_without_loss() {
+        let mut now = Instant::now();
+        let mut c = Congestion::default();
+        c.round_trip(Duration::from_millis(40));
+        c.round_trip(Duration::from_millis(300));
+        assert_eq!(until_thin(&mut c, &mut now, Some(2_000_000), 0), None);
+        c.round_trip(Duration::from_millis(400));
+        assert!(until_thin(&mut c, &mut now, Some(2_000_000), 0).is_some());
     }
 
     #[test]
@@ -175,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_nacks_can_mend_is_none() {
-        for (remb, loss) in [(None, 51), (None, 70), (Some(4_500_000), 51), (Some(3_000_000), 0)] {
+        for (remb, loss) in [(None, 51), (None, 70), (Some(4_500_000), 51), (Some(3_000_000), 30), (Some(300_000), 0), (Some(300_000), 9)] {
             let mut now = Instant::now();
             assert_eq!(until_thin(&mut Congestion::default(), &mut now, remb, loss), None, "{remb:?} {loss}");
         }

@@ -6,7 +6,7 @@ use super::super::batch::Batch;
 use super::super::outgoing::HEADER;
 use super::super::ring::Unit;
 use super::super::rtcp::{self, Packet, Packets, Report};
-use super::{Clock, Event, Rings, Session};
+use super::{Clock, Event, Lane, Rings, Session};
 
 /// Between two retransmissions of one packet at least; a round trip, where that is longer.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -102,7 +102,10 @@ impl Session {
     /// Does what [`super::congestion`] says.
     fn judge(&mut self) {
         let thin = self.congestion.thin();
-        let changed = self.lanes.iter_mut().filter(|l| l.is_picture()).fold(false, |c, l| l.set_thin(thin) || c);
+        let mut changed = false;
+        for lane in self.lanes.iter_mut().filter(|l| l.is_picture()) {
+            changed |= lane.set_thin(thin);
+        }
         self.stats.paused += u64::from(changed && thin);
     }
 
@@ -111,6 +114,7 @@ impl Session {
         if let Some(trip) = report.round_trip(rtcp::middle(rtcp::ntp(clock.unix))) {
             let micros = (u64::from(trip) * 1_000_000) >> 16;
             self.stats.round_trip = u32::try_from(micros).ok();
+            self.congestion.round_trip(Duration::from_micros(micros));
             // A round trip of more than a second is no reason to wait so long.
             self.resend.round_trip = Duration::from_micros(micros).min(Duration::from_secs(1));
         }
@@ -137,7 +141,8 @@ impl Session {
     fn key_wanted<'r, U: Unit>(&mut self, media: u32, now: Instant, rings: Rings<'r, U>) {
         let Some(i) = self.lanes.iter().position(|l| l.ssrc() == media) else { return };
         self.stats.key_requests += 1;
-        if !self.replays.asked(now) {
+        // What it asks for is on its way; to begin anew would only make it later.
+        if self.lanes.get(i).is_some_and(Lane::replays) || !self.replays.asked(now) {
             return;
         }
         if let Some(lane) = self.lanes.get_mut(i)

@@ -95,6 +95,11 @@ impl Lane {
         self.stream.replay
     }
 
+    /// Whether what is cached is being sent.
+    pub fn replays(&self) -> bool {
+        self.replay.is_some()
+    }
+
     /// Sends key frames only from now on, or everything from the next key frame on.
     /// Whether that is another thing than before.
     pub fn set_thin(&mut self, thin: bool) -> bool {

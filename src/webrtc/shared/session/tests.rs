@@ -246,6 +246,34 @@ fn who_falls_behind_goes_on_with_a_key_frame_and_its_numbers_have_no_gap() {
 }
 
 #[test]
+fn a_link_that_drowns_gets_key_frames_until_it_is_better() {
+    let mut w = joined(vec![video(None)]);
+    let loss = |w: &mut World, seconds: usize, fraction: u8| {
+        for _ in 0..seconds {
+            for n in 0..25 {
+                w.frame(n == 0, 2);
+                w.run(40 * MS);
+            }
+            let block = rtcp::Report { ssrc: VIDEO.ssrc, fraction, ..Default::default() };
+            w.tell(|t| _ = t.receiver_report(9, &[block]));
+        }
+    };
+    loss(&mut w, 12, 0);
+    assert_eq!((w.session.stats().paused, w.session.stats().dropped), (0, 0));
+    loss(&mut w, 5, 200);
+    assert_eq!(w.session.stats().paused, 1);
+    let before = media(&w).len();
+    loss(&mut w, 3, 200);
+    // Of 75 frames three, and none in part.
+    assert_eq!(media(&w).len() - before, 6);
+    assert!(w.session.stats().dropped >= 72);
+    loss(&mut w, 4, 0);
+    let before = media(&w).len();
+    loss(&mut w, 2, 0);
+    assert_eq!(media(&w).len() - before, 100);
+}
+
+#[test]
 fn another_certificate_ends_it() {
     let mut w = World::with(vec![video(None)], |mut f| {
         f.bytes[0] ^= 1;

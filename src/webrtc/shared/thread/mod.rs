@@ -155,7 +155,7 @@ impl<U: Unit> Thread<U> {
     fn turn(&mut self) {
         let now = self.core.wake();
         self.queue.0.counters.wakes.fetch_add(1, Ordering::Relaxed);
-        for i in 0..self.poll.len() {
+        for i in 0..self.poll.count() {
             let Some(ready) = self.poll.get(i) else { break };
             match ready.token {
                 BELL => self.control(),
@@ -212,7 +212,7 @@ impl<U: Unit> Thread<U> {
             let Some(socket) = self.out.sockets.get(i) else { break };
             // An error is that of a packet that we sent.
             let more = self.receiver.receive(socket).unwrap_or(true);
-            for k in 0..self.receiver.len() {
+            for k in 0..self.receiver.count() {
                 received += 1;
                 let Some((remote, local, data)) = self.receiver.get(k, socket) else {
                     foreign += 1;
@@ -324,7 +324,7 @@ impl<U: Unit> Thread<U> {
         self.out.flush(&mut self.core.batch, &self.poll);
         let counters = &self.queue.0.counters;
         counters.sessions.store(self.core.table.len() as u64, Ordering::Relaxed);
-        counters.connections.store(self.out.tcp.len() as u64, Ordering::Relaxed);
+        counters.connections.store(self.out.tcp.count() as u64, Ordering::Relaxed);
         counters.connections_refused.store(self.out.tcp.refused, Ordering::Relaxed);
         counters.egress.store(self.out.sender.egress() as u8, Ordering::Relaxed);
         if !self.core.over {

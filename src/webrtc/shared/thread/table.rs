@@ -74,12 +74,6 @@ impl Table {
         self.ids.len()
     }
 
-    /// Memory that is in use for routes and names, for tests.
-    #[cfg(test)]
-    pub fn held(&self) -> usize {
-        self.ufrags.len() + self.tags.len() + self.routes.len() + self.ids.len()
-    }
-
     pub fn get(&mut self, key: u32) -> Option<&mut Entry> {
         self.entries.get_mut(key as usize)?.as_mut()
     }
@@ -231,5 +225,86 @@ impl Table {
     /// The places of all sessions.
     pub fn keys(&self) -> Vec<u32> {
         self.ids.values().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::dtls::{Context, Fingerprint, Side};
+    use super::super::super::ice::{Credentials, Role, Via};
+    use super::super::super::session::Opening;
+    use super::super::super::stun::{Key, Writer};
+    use super::*;
+
+    fn credentials(who: &str) -> Credentials {
+        Credentials { ufrag: who.into(), password: who.repeat(22) }
+    }
+
+    fn new(table: &Table, context: &Context, id: Id, now: Instant) -> New {
+        let tag = table.tag();
+        let opening = Opening {
+            role: Role::Controlled,
+            local: credentials(&format!("us{id}")),
+            remote: credentials("them"),
+            bases: &[],
+            side: Side::Server,
+            fingerprint: Fingerprint { algorithm: "sha-256".into(), bytes: vec![0; 32] },
+            streams: vec![],
+            cname: "camgate".into(),
+            seed: [1; 32],
+            tag,
+        };
+        let session = Session::new(opening, context, now);
+        New { id, session, status: Arc::default(), listener: Box::new(|_| ()), rings: vec![], tag }
+    }
+
+    fn route(port: u16) -> Route {
+        let local = ([127, 0, 0, 1], 1).into();
+        Route { via: Via::Udp, local, remote: ([127, 0, 0, 2], port).into() }
+    }
+
+    fn held(t: &Table) -> [usize; 4] {
+        [t.ids.len(), t.ufrags.len(), t.tags.len(), t.routes.len()]
+    }
+
+    #[test]
+    fn a_packet_finds_its_session_and_a_session_that_ends_leaves_nothing() {
+        let (context, now) = (Context::new().unwrap(), Instant::now());
+        let mut t = Table::default();
+        let keys: Vec<u32> = (0..3)
+            .map(|id| {
+                let new = new(&t, &context, id, now);
+                t.insert(new)
+            })
+            .collect();
+        let tag = t.get(keys[1]).unwrap().tag;
+        let mut id = [0; 12];
+        id[..4].copy_from_slice(&tag.to_be_bytes());
+        let answer = Writer::new(Class::Success, &id).finish(None);
+        assert_eq!(t.by_message(&Message::parse(&answer).unwrap()), Some(keys[1]));
+        let ask = |name: &str| Writer::new(Class::Request, &id).username(name, "x").finish(Some(&Key::new("y")));
+        assert_eq!(t.by_message(&Message::parse(&ask("us2")).unwrap()), Some(keys[2]));
+        assert_eq!(t.by_message(&Message::parse(&ask("us3")).unwrap()), None);
+        assert!(!t.takes(7, "us2") && !t.takes(1, "new") && t.takes(7, "new"));
+        // During a restart by both names, after the next one not by the first.
+        for name in ["r1", "r2"] {
+            t.get(keys[0]).unwrap().session.agent().restart(credentials(name), Some(credentials("them")));
+            t.renamed(keys[0]);
+        }
+        assert!(t.is_anothers(keys[1], "r2") && !t.is_anothers(keys[0], "r2") && !t.is_anothers(keys[1], "us0"));
+        // A viewer has so many addresses and no more; one goes to whoever comes from it.
+        for port in 1..100 {
+            t.heard(keys[0], route(port), now + Duration::from_secs(port.into()));
+        }
+        assert_eq!(held(&t), [3, 3, 3, ROUTES]);
+        assert_eq!((t.by_route(&route(99)), t.by_route(&route(1))), (Some(keys[0]), None));
+        t.heard(keys[1], route(99), now + Duration::from_secs(100));
+        assert_eq!(t.by_route(&route(99)), Some(keys[1]));
+        for key in keys {
+            assert!(t.remove(key).is_some() && t.remove(key).is_none());
+        }
+        assert_eq!((held(&t), t.len()), ([0; 4], 0));
+        let again = new(&t, &context, 9, now);
+        assert!(t.insert(again) < 3);
     }
 }

@@ -2,14 +2,14 @@
 
 mod attack;
 mod client;
+mod crowd;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::super::control::{Egress, Event, Refused};
-use super::super::ring::tests::frame;
+use super::super::control::{Egress, Event};
 use super::super::stun::{Class, Message, Writer};
 use client::{Client, PATIENCE, Seen, Server, VIDEO, number, wait};
 
@@ -110,12 +110,19 @@ fn a_way_without_gso_is_found_while_it_runs() {
 
 #[test]
 fn a_socket_that_is_full_costs_whole_frames_up_to_the_next_key_frame() {
+    // Full at once, and full for longer than there is patience.
+    for errno in [libc::ENOBUFS, libc::EAGAIN] {
+        full(errno);
+    }
+}
+
+fn full(errno: i32) {
     let trouble = Arc::<super::super::net::Trouble>::default();
     let theirs = trouble.clone();
     let mut server = Server::new(&["127.0.0.1:0"], &[], |c| c.trouble = theirs);
     let client = Client::udp(&server, server.udp());
     let (mut client, seen) = watch(&mut server, client);
-    trouble.all.store(libc::ENOBUFS, Ordering::Relaxed);
+    trouble.all.store(errno, Ordering::Relaxed);
     server.frame(false, 4);
     wait("nothing refused", || server.handle.counters().unsent.load(Ordering::Relaxed) >= 4);
     trouble.all.store(0, Ordering::Relaxed);
@@ -163,47 +170,6 @@ fn a_tcp_viewer_that_does_not_read_loses_frames_and_no_memory_grows() {
 }
 
 #[test]
-fn fifty_viewers() {
-    let mut server = Server::new(&["127.0.0.1:0"], &[], |_| ());
-    server.frame(true, 5);
-    let mut all: Vec<(Client, Seen)> = (0..50)
-        .map(|_| {
-            let client = Client::udp(&server, server.udp());
-            let seen = server.open(&client);
-            (client, seen)
-        })
-        .collect();
-    for (client, _) in &mut all {
-        client.join();
-    }
-    for (client, _) in &mut all {
-        client.frames(0);
-    }
-    for n in 1..=20 {
-        server.frame(n == 10, 4);
-        for (client, _) in &mut all {
-            client.frames(n);
-        }
-    }
-    for (_, seen) in &all {
-        assert_eq!(seen.status.get().packets, 5 + 20 * 4);
-    }
-    let counters = server.handle.counters();
-    assert_eq!(counters.sessions.load(Ordering::Relaxed), 50);
-    assert_eq!(counters.unsent.load(Ordering::Relaxed), 0);
-    let (tx, ended) = mpsc::channel();
-    server.handle.shutdown("the end", Some(Box::new(move || _ = tx.send(()))));
-    ended.recv_timeout(PATIENCE).unwrap();
-    for (client, seen) in &mut all {
-        client.until("no good-bye", |c| c.closed && c.bye);
-        assert_eq!(seen.closed(), "the end");
-    }
-    assert_eq!(server.handle.ring(Default::default()).err(), Some(Refused::Gone));
-    // The port is free again.
-    std::net::UdpSocket::bind(server.udp()).unwrap();
-}
-
-#[test]
 fn what_is_missed_is_sent_again_and_a_key_frame_may_be_asked_for() {
     let mut server = Server::new(&["127.0.0.1:0"], &[], |_| ());
     let client = Client::udp(&server, server.udp());
@@ -229,7 +195,7 @@ fn another_certificate_is_refused() {
     client.wrong_fingerprint();
     let mut seen = server.open(&client);
     client.until("not told", |c| c.closed || c.failed.is_some());
-    assert!(seen.closed().contains("fingerprint"));
+    assert!(seen.closed().contains("certificate"));
     assert!(client.got.is_empty());
 }
 
@@ -247,7 +213,7 @@ fn a_viewer_that_leaves_is_gone_at_once() {
             client.tell(|_| ());
         }
         client.leave();
-        assert_eq!(seen.closed(), "the viewer has left");
+        assert_eq!(seen.closed(), "closed by the peer");
     }
     wait("sessions are left", || server.handle.counters().sessions.load(Ordering::Relaxed) == 0);
 }
@@ -304,73 +270,6 @@ fn an_ice_restart_keeps_the_stream() {
 }
 
 #[test]
-fn nothing_to_do_is_nothing_done() {
-    let mut server = Server::new(&["127.0.0.1:0"], &["127.0.0.1:0"], |_| ());
-    let client = Client::udp(&server, server.udp());
-    let (_client, _seen) = watch(&mut server, client);
-    let wakes = || server.handle.counters().wakes.load(Ordering::Relaxed);
-    let before = wakes();
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(2) {
-        std::thread::sleep(Duration::from_millis(50)); // poll
-    }
-    // A report every two seconds, a check of consent every five.
-    let allowed = 20 + 10 * began.elapsed().as_secs();
-    assert!(wakes() - before < allowed, "{} in {:?}", wakes() - before, began.elapsed());
-}
-
-#[test]
-fn a_thousand_come_and_go_and_leave_nothing() {
-    let mut server = Server::new(&["127.0.0.1:0"], &[], |c| c.sessions = 1_000);
-    server.frame(true, 5);
-    let client = Client::udp(&server, server.udp());
-    let name = |open: &mut super::super::control::Open| {
-        open.local.ufrag = format!("{:016x}", rand::random::<u64>());
-        open.candidates = (1..20u16)
-            .map(|p| super::super::ice::Candidate { address: ([127, 0, 0, 1], p).into(), priority: u32::from(p) })
-            .collect();
-    };
-    for _ in 0..3 {
-        let mut all: Vec<Seen> = Vec::new();
-        for _ in 0..1_000 {
-            loop {
-                // The queue of commands is as long.
-                if server.handle.counters().sessions.load(Ordering::Relaxed) as usize + 500 > all.len() {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(1)); // poll
-            }
-            all.push(server.open_with(&client, name));
-        }
-        wait("not all are there", || server.handle.counters().sessions.load(Ordering::Relaxed) == 1_000);
-        // One too many.
-        assert_eq!(server.open_with(&client, name).closed(), "too many sessions");
-        let (tx, done) = mpsc::channel();
-        for seen in &all {
-            let tx = tx.clone();
-            server.handle.close(seen.id, "enough", Some(Box::new(move || _ = tx.send(()))));
-        }
-        for seen in &mut all {
-            done.recv_timeout(PATIENCE).unwrap();
-            assert_eq!(seen.closed(), "enough");
-        }
-        wait("some are left", || server.handle.counters().sessions.load(Ordering::Relaxed) == 0);
-    }
-    // And a viewer still joins.
-    let client = Client::udp(&server, server.udp());
-    let (mut client, mut seen) = {
-        let mut seen = server.open(&client);
-        let mut client = client;
-        client.join();
-        seen.until(|e| *e == Event::Connected);
-        (client, seen)
-    };
-    client.frames(0);
-    server.handle.close(seen.id, "enough", None);
-    assert_eq!(seen.closed(), "enough");
-}
-
-#[test]
 fn a_stun_server_is_asked_by_the_socket_of_all_sessions() {
     let server = Server::new(&["[::]:0"], &[], |_| ());
     let stun = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -397,43 +296,4 @@ fn a_stun_server_is_asked_by_the_socket_of_all_sessions() {
     // And one that says nothing.
     ask(Duration::from_millis(50), stranger.local_addr().unwrap());
     assert_eq!(answers.recv_timeout(PATIENCE).unwrap(), None);
-}
-
-#[test]
-fn a_feed_that_is_full_goes_on_with_a_key_frame() {
-    let bell = super::super::net::Bell::new().unwrap();
-    let queue = Arc::new(super::super::queue::Queue::new(bell));
-    let local = super::super::control::Local { udp: vec![], tcp: vec![] };
-    let handle = super::super::control::Handle::new(queue.clone(), local);
-    let feed = handle.ring(Default::default()).unwrap();
-    for n in 0..super::super::control::FRAMES as u32 {
-        assert!(feed.push(frame(n, n == 0, 1, 10)));
-    }
-    assert!(!feed.push(frame(1, false, 1, 10)));
-    let (mut frames, mut commands) = Default::default();
-    queue.take(&mut frames, &mut commands);
-    assert_eq!(frames.len(), super::super::control::FRAMES);
-    commands.clear();
-    assert!(!feed.push(frame(2, false, 1, 10)));
-    assert!(feed.push(frame(3, true, 1, 10)));
-    assert!(feed.push(frame(4, false, 1, 10)));
-    assert_eq!(handle.counters().frames_dropped.load(Ordering::Relaxed), 2);
-    // Said twice, told once.
-    feed.interrupt();
-    feed.interrupt();
-    frames.clear();
-    queue.take(&mut frames, &mut commands);
-    assert_eq!(frames.len(), 3);
-    // Commands are bounded, what gives something back is not.
-    commands.clear();
-    for _ in 0..super::super::control::COMMANDS {
-        handle.candidates(1, vec![]).unwrap();
-    }
-    assert_eq!(handle.candidates(1, vec![]), Err(Refused::Full));
-    handle.close(1, "", None);
-    drop(feed);
-    queue.end();
-    let (tx, done) = mpsc::channel();
-    handle.close(1, "", Some(Box::new(move || _ = tx.send(()))));
-    done.try_recv().unwrap();
 }

@@ -1,10 +1,12 @@
 //! A session, a viewer of our own making, and frames.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::super::dtls::{self, Dtls};
-use super::super::super::ice::{self, Candidate, Kind, Via};
+use super::super::super::dtls::{self, Dtls, Fingerprint, Side};
+use super::super::super::ice::{self, Candidate, Credentials, Kind, Role, Via};
+use super::super::super::outgoing::Identity;
 use super::super::super::ring::tests::{Frame, frame};
 use super::super::super::ring::{Cap, Ring};
 use super::super::super::rtcp;
