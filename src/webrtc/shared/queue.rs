@@ -123,9 +123,11 @@ impl<U> Queue<U> {
     /// The thread's side: takes everything that waits. The lists are swapped, so that both
     /// sides keep their memory.
     pub fn take(&self, frames: &mut VecDeque<Item<U>>, commands: &mut VecDeque<Command>) {
-        // Before the lists are looked at: what comes after rings again.
-        self.rung.store(false, Ordering::Release);
+        // In this order: a ring that were heard after `rung` is false again would be one
+        // that nobody repeats. And before the lists are looked at: what comes after that
+        // rings anew.
         self.bell.hear();
+        self.rung.store(false, Ordering::Release);
         let mut w = self.lock();
         std::mem::swap(&mut w.frames, frames);
         std::mem::swap(&mut w.commands, commands);

@@ -174,3 +174,35 @@ pub fn refused(why: Refused) -> Error {
         Refused::Gone => Error::new(Kind::Internal, why.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_dies_ends_its_sessions_with_a_name() {
+        let state = State::new();
+        let listener = listener(&state, "s");
+        listener(Event::Connected);
+        assert_eq!(*state.0.borrow(), PeerState::Connected);
+        drop(listener);
+        assert_eq!(*state.0.borrow(), PeerState::Closed("the media thread has ended".into()));
+    }
+
+    #[test]
+    fn the_first_reason_counts() {
+        let state = State::new();
+        let listener = listener(&state, "s");
+        listener(Event::Closed("the viewer has left".into()));
+        listener(Event::Connected);
+        drop(listener);
+        assert_eq!(*state.0.borrow(), PeerState::Closed("the viewer has left".into()));
+    }
+
+    #[test]
+    fn credentials_are_long_and_differ() {
+        let (a, b) = (credentials(), credentials());
+        assert!(a.ufrag.len() == 16 && a.password.len() == 32 && a.ufrag != b.ufrag && a.password != b.password);
+        assert!(a.ufrag.bytes().chain(a.password.bytes()).all(|c| c.is_ascii_alphanumeric() || b"+/".contains(&c)));
+    }
+}

@@ -67,7 +67,15 @@ impl Session {
             match packet {
                 Packet::ReceiverReport { reports, .. } | Packet::SenderReport { reports, .. } => {
                     let first = self.lanes.first().map(|l| l.ssrc());
-                    reports.filter(|r| Some(r.ssrc) == first).for_each(|r| self.heard_of(r, clock));
+                    for report in reports {
+                        if self.lanes.iter().any(|l| l.ssrc() == report.ssrc && l.is_picture()) {
+                            self.congestion.report(report.fraction, now);
+                        }
+                        if Some(report.ssrc) == first {
+                            self.heard_of(report, clock);
+                        }
+                    }
+                    self.judge();
                 }
                 Packet::Nack { media, lost } => {
                     let Some(i) = self.lanes.iter().position(|l| l.ssrc() == media) else { continue };
@@ -80,11 +88,22 @@ impl Session {
                 }
                 Packet::Pli { media } => self.key_wanted(media, now, rings),
                 Packet::Fir(requests) => requests.for_each(|(media, _)| self.key_wanted(media, now, rings)),
-                Packet::Remb { bitrate, .. } => self.stats.bitrate = Some(bitrate),
+                Packet::Remb { bitrate, .. } => {
+                    self.stats.bitrate = Some(bitrate);
+                    self.congestion.remb(bitrate, now);
+                    self.judge();
+                }
                 // A BYE of a viewer ends what it sends, and it sends nothing.
                 Packet::Bye(_) | Packet::Description | Packet::Transport(_) | Packet::Other { .. } => {}
             }
         }
+    }
+
+    /// Does what [`super::congestion`] says.
+    fn judge(&mut self) {
+        let thin = self.congestion.thin();
+        let changed = self.lanes.iter_mut().filter(|l| l.is_picture()).fold(false, |c, l| l.set_thin(thin) || c);
+        self.stats.paused += u64::from(changed && thin);
     }
 
     fn heard_of(&mut self, report: Report, clock: Clock) {

@@ -68,6 +68,8 @@ pub(super) struct Lane {
     replay: Option<Replay>,
     /// Frames were lost to this viewer: the next one to send is a key frame.
     waiting: bool,
+    /// Its link does not carry the stream: key frames only.
+    thin: bool,
     dropped: u64,
     /// Of the present group: when it began, and packets sent.
     group: (Instant, usize),
@@ -77,7 +79,7 @@ pub(super) struct Lane {
 impl Lane {
     pub fn new(stream: Stream, now: Instant) -> Self {
         let out = Outgoing::new(stream.media, stream.rtx, stream.start, &stream.extension);
-        Lane { stream, out, at: None, replay: None, waiting: false, dropped: 0, group: (now, 0), behind: true }
+        Lane { stream, out, at: None, replay: None, waiting: false, thin: false, dropped: 0, group: (now, 0), behind: true }
     }
 
     pub fn ring(&self) -> u32 {
@@ -86,6 +88,20 @@ impl Lane {
 
     pub fn ssrc(&self) -> u32 {
         self.stream.media.ssrc
+    }
+
+    /// Whether frames depend on others, so that there are key frames.
+    pub fn is_picture(&self) -> bool {
+        self.stream.replay
+    }
+
+    /// Sends key frames only from now on, or everything from the next key frame on.
+    /// Whether that is another thing than before.
+    pub fn set_thin(&mut self, thin: bool) -> bool {
+        let changed = self.thin != thin;
+        self.waiting |= changed && self.at.is_some_and(|(_, packet)| packet == 0);
+        self.thin = thin;
+        changed
     }
 
     pub fn dropped(&self) -> u64 {
@@ -167,7 +183,7 @@ impl Lane {
                 self.skip(ring);
                 break;
             };
-            if self.waiting && !entry.unit.key() {
+            if (self.waiting || (self.thin && packet == 0)) && !entry.unit.key() {
                 self.dropped += 1;
                 self.at = Some((serial + 1, 0));
                 continue;

@@ -2,6 +2,7 @@
 //! of them. Pure but for OpenSSL. A media thread owns it and calls it; what is to be sent
 //! goes into the thread's [`Batch`].
 
+mod congestion;
 mod feedback;
 mod keys;
 mod lane;
@@ -19,6 +20,7 @@ use super::ring::{Ring, Unit};
 use super::rtcp;
 use super::stun::Message;
 
+use congestion::Congestion;
 use feedback::Resend;
 use keys::Replays;
 use lane::Lane;
@@ -151,6 +153,7 @@ pub struct Session {
     secure: Secure,
     lanes: Vec<Lane>,
     resend: Resend,
+    congestion: Congestion,
     replays: Replays,
     cname: String,
     stats: Stats,
@@ -169,6 +172,7 @@ impl Session {
             secure: Secure::new(context.clone(), side, fingerprint),
             lanes: streams.into_iter().map(|s| Lane::new(s, now)).collect(),
             resend: Resend::new(now),
+            congestion: Congestion::default(),
             replays: Replays::new(),
             cname,
             stats: Stats::default(),
@@ -246,6 +250,10 @@ impl Session {
                 self.secure.handle_packet(data, &mut self.events);
                 Taken::Ignored
             }
+            Protocol::Dtls => {
+                self.secure.hold(route, data);
+                Taken::Ignored
+            }
             Protocol::Rtcp if self.agent.knows(route) => match self.secure.unprotect_rtcp(data) {
                 Ok(Some(length)) => {
                     self.agent.heard(route, now);
@@ -309,6 +317,7 @@ impl Session {
             return;
         }
         let (Some(route), Some(srtp)) = (self.agent.selected(), self.secure.outbound()) else { return };
+        let before = self.stats.bytes;
         for lane in &mut self.lanes {
             let Some(ring) = rings(lane.ring()) else {
                 lane.idle();
@@ -317,6 +326,9 @@ impl Session {
             let (packets, bytes) = lane.pump((now, route), ring, srtp, budget, batch);
             self.stats.packets += packets;
             self.stats.bytes += bytes;
+        }
+        if self.stats.bytes > before {
+            self.congestion.sent(self.stats.bytes - before, now);
         }
         if self.report_at.is_none() {
             self.report_at = Some(now);
@@ -357,6 +369,7 @@ impl Session {
         while let Some(t) = self.agent.poll_transmit() {
             put(&t.data, t.route, batch);
         }
+        self.secure.release(|route| self.agent.knows(route), &mut self.events);
         while let Some(event) = self.agent.poll_event() {
             match event {
                 ice::Event::Selected(_) => self.secure.begin(&mut self.events),

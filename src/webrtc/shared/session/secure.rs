@@ -3,8 +3,15 @@
 use std::time::Instant;
 
 use super::super::dtls::{self, Context, Dtls, Farewell, Fingerprint, Side};
+use super::super::ice::Route;
 use super::super::srtp::{Inbound, Outbound, Reject};
 use super::Event;
+
+/// Datagrams of a handshake that are kept until ICE knows the way they came: a ClientHello
+/// with the key of a post-quantum exchange takes two.
+const EARLY: usize = 4;
+/// The longest that is kept.
+const DATAGRAM: usize = 2_048;
 
 /// The association, as large as it has to be.
 enum Stage {
@@ -26,11 +33,13 @@ pub(super) struct Secure {
     keys: Option<Box<(Outbound, Inbound)>>,
     /// A good-bye that waits to be sent.
     last: Option<Vec<u8>>,
+    /// See [`EARLY`].
+    early: Vec<(Route, Vec<u8>)>,
 }
 
 impl Secure {
     pub fn new(context: Context, side: Side, fingerprint: Fingerprint) -> Self {
-        Secure { context, side, stage: Stage::Waiting(fingerprint), keys: None, last: None }
+        Secure { context, side, stage: Stage::Waiting(fingerprint), keys: None, last: None, early: Vec::new() }
     }
 
     /// Whether there are keys.
@@ -55,6 +64,26 @@ impl Secure {
         match Dtls::new(&self.context, self.side, fingerprint.clone()) {
             Ok(dtls) => self.stage = Stage::Whole(Box::new(dtls)),
             Err(failure) => self.take(dtls::Event::Failed(failure), events),
+        }
+    }
+
+    /// A DTLS datagram by a way that ICE does not know yet: the peer opens the handshake as
+    /// soon as its check is answered, and our own may be under way. To drop it would cost
+    /// the peer's first timeout, 50 ms or a second.
+    pub fn hold(&mut self, route: Route, datagram: &[u8]) {
+        if self.keys.is_none() && self.early.len() < EARLY && datagram.len() <= DATAGRAM {
+            self.early.push((route, datagram.to_vec()));
+        }
+    }
+
+    /// Takes what was held and came by ways that are known now.
+    pub fn release(&mut self, known: impl Fn(Route) -> bool, events: &mut Vec<Event>) {
+        if !self.early.iter().any(|(route, _)| known(*route)) {
+            return;
+        }
+        // The others have lost: the peer opens one handshake.
+        for (_, datagram) in std::mem::take(&mut self.early).into_iter().filter(|(route, _)| known(*route)) {
+            self.handle_packet(&datagram, events);
         }
     }
 

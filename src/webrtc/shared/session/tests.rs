@@ -68,6 +68,21 @@ fn a_viewer_starts_with_the_last_key_frame_and_goes_on_live() {
 }
 
 #[test]
+fn a_handshake_that_begins_before_our_check_is_answered_is_not_lost() {
+    let mut w = running(vec![video(None)]);
+    // The viewer never repeats it.
+    let hello = w.dtls.poll_transmit().unwrap();
+    let route = w.route();
+    for _ in 0..3 {
+        assert_eq!(w.send(route, vec![22; 3_000]), Some(Taken::Ignored), "too long to be kept");
+    }
+    assert_eq!(w.send(route, hello), Some(Taken::Ignored));
+    assert!(w.batch.is_empty(), "nothing is answered to a stranger");
+    w.join();
+    assert_eq!(w.events, [Event::Connected]);
+}
+
+#[test]
 fn without_a_key_frame_it_waits_for_one() {
     let mut w = World::new(vec![video(None)]);
     w.frame(false, 2);
