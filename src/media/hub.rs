@@ -35,6 +35,8 @@ pub use tap::{Fed, Tap};
 /// 50 audio packets a second, more than any pause that is not an outage.
 pub const QUEUE: usize = 384;
 
+/// So much may the tracks of a camera be apart, ns.
+const MOST_APART: i64 = 1_000_000_000;
 /// No offset between two clocks.
 const NO_CLOCK: i64 = i64::MIN;
 
@@ -49,6 +51,10 @@ pub struct AccessUnit {
     pub timestamp: u32,
     /// Capture time, CLOCK_MONOTONIC, ns.
     pub pts_ns: u64,
+    /// The same by the clock of the pictures, as the camera's sender reports put its tracks
+    /// together; for pictures, and as long as no camera told, it is `pts_ns`. Sender reports
+    /// of ours pair it with `timestamp`: it may step by what the two are apart.
+    pub captured_ns: u64,
     /// When the Hub got it.
     pub arrived: Instant,
     /// Which source it came from: another number is another source, or the same one
@@ -280,6 +286,18 @@ impl Hub {
     /// camera that comes back has the same clock until it says otherwise.
     pub fn clock(&self) -> Option<i64> {
         self.clocks.iter().map(|c| c.load(Ordering::Relaxed)).find(|offset| *offset != NO_CLOCK)
+    }
+
+    /// What is to be added to the `pts_ns` of a track to be on the pictures' clock, ns: a
+    /// packet of sound comes when it is full and encoded, a picture at once, and `pts_ns`
+    /// counts from when each track's first packet came.
+    fn apart(&self, kind: Kind) -> i64 {
+        let [video, audio] = [0, 1].map(|n| self.clocks[n].load(Ordering::Relaxed));
+        if kind == Kind::Video || video == NO_CLOCK || audio == NO_CLOCK {
+            return 0;
+        }
+        // More is no encoder's delay: the camera's clock was set between two reports.
+        Some(audio.saturating_sub(video)).filter(|apart| apart.abs() <= MOST_APART).unwrap_or(0)
     }
 
     /// Forgets the last key frame, and the camera's clock: they are another camera's, or

@@ -248,6 +248,33 @@ fn a_cameras_clock_outlives_its_source_until_it_says_otherwise() {
     assert_eq!(hub.clock(), None);
 }
 
+#[test]
+fn sound_is_dated_by_the_clock_of_the_pictures() {
+    let hub = Hub::new(Cap::default());
+    let feed = begin(&hub, vec![h264(), track(Codec::Pcma)]);
+    let mut s = hub.subscribe();
+    s.play();
+    let mut dated = |kind| {
+        feed.publish(kind, frame(true, 1));
+        let unit = s.rx.try_recv().unwrap();
+        unit.captured_ns as i64 - unit.pts_ns as i64
+    };
+    let clocks: [(Option<i64>, Option<i64>, i64); 6] = [
+        (None, None, 0),
+        (Some(5_000_000_000), None, 0),
+        (Some(5_000_000_000), Some(4_970_000_000), -30_000_000),
+        (Some(5_000_000_000), Some(5_010_000_000), 10_000_000),
+        // Its clock was set between two reports.
+        (Some(5_000_000_000), Some(900_000_000_000), 0),
+        (None, Some(5_010_000_000), 0),
+    ];
+    for (video, audio, apart) in clocks {
+        feed.clock(Kind::Video, video);
+        feed.clock(Kind::Audio, audio);
+        assert_eq!((dated(Kind::Video), dated(Kind::Audio)), (0, apart), "{video:?} {audio:?}");
+    }
+}
+
 /// A tap that notes what it gets, as long as it has room.
 #[derive(Clone, Default)]
 struct Notes {

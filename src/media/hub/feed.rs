@@ -28,6 +28,7 @@ impl Feed {
             key,
             timestamp: lane.timestamp(&frame),
             pts_ns: frame.pts_ns,
+            captured_ns: frame.pts_ns.saturating_add_signed(self.hub.apart(kind)),
             arrived: now,
             epoch: self.epoch,
             data: frame.data,

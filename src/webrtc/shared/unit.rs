@@ -25,6 +25,6 @@ impl Unit for AccessUnit {
     }
 
     fn captured(&self) -> u64 {
-        self.pts_ns
+        self.captured_ns
     }
 }

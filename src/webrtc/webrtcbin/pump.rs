@@ -204,7 +204,7 @@ impl Pump<'_> {
                 group += chunk.len();
                 // Sender reports pair the two: the PTS moves with the timestamp.
                 let after = i64::from(timestamp.wrapping_sub(end.timestamp) as i32) * 1_000_000_000 / VIDEO_RATE;
-                push(lane, self.stats, chunk, timestamp, end.pts_ns.saturating_add_signed(after));
+                push(lane, self.stats, chunk, timestamp, end.captured_ns.saturating_add_signed(after));
             }
         }
     }
@@ -219,7 +219,7 @@ impl Pump<'_> {
         }
         lane.waiting_for_key = false;
         if unit.packet_count() <= FRAME {
-            push(lane, self.stats, unit.payloads(), unit.timestamp, unit.pts_ns);
+            push(lane, self.stats, unit.payloads(), unit.timestamp, unit.captured_ns);
             return;
         }
         let packets: Vec<_> = unit.payloads().collect();
@@ -227,7 +227,7 @@ impl Pump<'_> {
             if i > 0 {
                 tokio::time::sleep(PAUSE).await;
             }
-            push(lane, self.stats, chunk.iter().copied(), unit.timestamp, unit.pts_ns);
+            push(lane, self.stats, chunk.iter().copied(), unit.timestamp, unit.captured_ns);
         }
     }
 }
