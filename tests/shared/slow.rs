@@ -5,6 +5,10 @@ use super::support::camera::Camera;
 use super::support::relay::{Direction, Relay, Weather};
 use super::support::until_true;
 use super::support::whep::{Options, Viewer};
+use std::time::Duration;
+
+/// A viewer that pauses comes back slowly.
+const LONG: Duration = Duration::from_secs(150);
 
 fn frames(viewer: &Viewer) -> usize {
     viewer.with(|log| log.video.complete_frames())
@@ -23,14 +27,20 @@ async fn a_link_that_is_too_narrow_shows_key_frames_and_harms_nobody() {
     let (before, seen) = (keys(), frames(&well));
     relay.set(Weather { rate: Some(u64::from(RATE) * 1_000 * 2 / 5), ..Weather::default() });
     // Fewer pictures, but pictures; and nothing is sent that cannot arrive for long.
-    until_true(SOON, "key frames over a narrow link", || keys() >= before + 5).await;
+    until_true(LONG, "key frames over a narrow link", || keys() >= before + 3).await;
     until_true(SOON, "pictures beside it", || frames(&well) > seen + 250).await;
-    let (overflowed, at) = (relay.counts(Direction::Down), frames(&well));
+    // What is sent is what the link can carry, as far as that can be known, not what there is.
+    let sent = || {
+        let counts = relay.counts(Direction::Down);
+        (counts.passed + counts.overflowed, counts.overflowed)
+    };
+    let all = || well.with(|log| log.video.packets);
+    let (first, whole, at) = (sent(), all(), frames(&well));
     until_true(SOON, "more pictures beside it", || frames(&well) > at + 250).await;
-    let now = relay.counts(Direction::Down);
-    let (lost, passed) = (now.overflowed - overflowed.overflowed, now.passed - overflowed.passed);
-    eprintln!("over a link of 40 %: {passed} packets passed, {lost} were too much");
-    assert!(lost < passed, "it is drowned: {passed} packets passed, {lost} were too much");
+    let (now, whole) = (sent(), all() - whole);
+    let (sent, lost) = (now.0 - first.0, now.1 - first.1);
+    eprintln!("over a link of 40 %: {sent} of {whole} packets sent, {lost} of them were too much");
+    assert!(sent < whole * 3 / 5, "it is drowned: {sent} of {whole} packets sent, {lost} of them were too much");
     // Wide again: all pictures again.
     relay.set(Weather::default());
     let flowing = || {
@@ -39,7 +49,7 @@ async fn a_link_that_is_too_narrow_shows_key_frames_and_harms_nobody() {
             indices.len() > 75 && indices[indices.len() - 75..].windows(2).all(|w| w[1] == w[0] + 1)
         })
     };
-    until_true(SOON, "each picture again", flowing).await;
+    until_true(LONG, "each picture again", flowing).await;
     well.with(|log| {
         assert_eq!((log.video.lost, log.video.missing(), log.wire.duplicates()), (0, 0, 0));
         assert!(log.video.indices().windows(2).all(|w| w[1] == w[0] + 1), "{:?}", log.video.indices());
