@@ -112,7 +112,7 @@ words! {
 }
 
 /// Who serves viewers where the configuration does not say.
-pub const WEBRTC_ENGINE: WebrtcEngine = WebrtcEngine::Webrtcbin;
+pub const WEBRTC_ENGINE: WebrtcEngine = WebrtcEngine::Shared;
 
 mapping! {
     /// The whole configuration, checked. All of a process's rooms share one by `Arc`.
