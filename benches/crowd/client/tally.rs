@@ -1,0 +1,281 @@
+//! What one viewer got, in fixed memory: packets in order of their numbers, frames, what
+//! never came. Pure; times are ns of `CLOCK_MONOTONIC`.
+
+/// Packets that may wait behind a gap before it counts as lost; a power of two.
+const WINDOW: usize = 512;
+/// How long a gap may stay open: NACK and retransmission take a few tries.
+const WAIT_NS: u64 = 1_000_000_000;
+
+/// An RTP packet: authentic, decrypted, each number once.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Packet {
+    /// Extended sequence number.
+    pub seq: u64,
+    /// RTP timestamp.
+    pub time: u32,
+    pub marker: bool,
+    /// Has a slice of a key frame in it.
+    pub key: bool,
+    /// From the camera's SEI: the frame's index, and when it was handed to the connection.
+    pub stamp: Option<(u32, u64)>,
+    /// When the kernel received it.
+    pub at: u64,
+}
+
+/// See the module.
+pub struct Tally {
+    /// By the low bits of the number; None is not here yet, or taken.
+    slots: Box<[Option<Packet>]>,
+    /// The number that comes next, and the highest seen.
+    next: Option<u64>,
+    highest: u64,
+    /// All that came.
+    pub packets: u64,
+    /// Numbers that never came.
+    pub lost: u64,
+    /// Frames of which all packets came.
+    pub frames: u64,
+    /// Frames that the camera sent between two that came, and that did not.
+    pub skipped: u64,
+    /// The last packet of the first complete key frame.
+    pub first_key: Option<u64>,
+    /// From a frame's hand-over to its last packet, µs; since [`Tally::watch`].
+    pub latencies: Option<Vec<u32>>,
+    open: Option<Open>,
+    /// A gap was given up just before the next packet.
+    gap: bool,
+    last_index: Option<u32>,
+}
+
+/// The frame whose packets come.
+#[derive(Clone, Copy)]
+struct Open {
+    time: u32,
+    key: bool,
+    stamp: Option<(u32, u64)>,
+    last: u64,
+    complete: bool,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Tally {
+            slots: vec![None; WINDOW].into(),
+            next: None,
+            highest: 0,
+            packets: 0,
+            lost: 0,
+            frames: 0,
+            skipped: 0,
+            first_key: None,
+            latencies: None,
+            open: None,
+            gap: false,
+            last_index: None,
+        }
+    }
+}
+
+impl Tally {
+    /// From now on latencies are kept.
+    pub fn watch(&mut self) {
+        self.latencies = Some(Vec::with_capacity(1_024));
+    }
+
+    /// Numbers that are missing now and may still come.
+    pub fn missing(&self) -> u64 {
+        match self.next {
+            Some(next) if self.highest >= next => {
+                (next..=self.highest).filter(|seq| self.slots[slot(*seq)].is_none()).count() as u64
+            }
+            _ => 0,
+        }
+    }
+
+    pub fn packet(&mut self, packet: Packet) {
+        self.packets += 1;
+        let next = *self.next.get_or_insert(packet.seq);
+        if packet.seq < next {
+            return; // from before the first one, or given up
+        }
+        self.highest = self.highest.max(packet.seq);
+        // Who is too far ahead for the window pushes the oldest gap out.
+        while self.next.is_some_and(|next| packet.seq >= next + WINDOW as u64) {
+            self.give_up();
+        }
+        self.slots[slot(packet.seq)] = Some(packet);
+        self.advance(packet.at);
+    }
+
+    fn advance(&mut self, now: u64) {
+        while let Some(next) = self.next.filter(|next| *next <= self.highest) {
+            if let Some(packet) = self.slots[slot(next)].take() {
+                self.next = Some(next + 1);
+                self.in_order(packet);
+                continue;
+            }
+            // What came first behind the gap says how long it has been open.
+            let behind = (next + 1..=self.highest).find_map(|seq| self.slots[slot(seq)]);
+            if !behind.is_some_and(|p| now.saturating_sub(p.at) > WAIT_NS) {
+                return;
+            }
+            self.give_up();
+        }
+    }
+
+    /// Takes the next number for lost, if it is not here.
+    fn give_up(&mut self) {
+        let Some(next) = self.next else { return };
+        self.next = Some(next + 1);
+        match self.slots[slot(next)].take() {
+            Some(packet) => self.in_order(packet),
+            None => {
+                self.lost += 1;
+                self.gap = true;
+            }
+        }
+    }
+
+    fn in_order(&mut self, packet: Packet) {
+        let gap = std::mem::take(&mut self.gap);
+        if let Some(open) = self.open.as_mut().filter(|open| open.time != packet.time) {
+            // Its end is missing if there was a gap, or its marker never was.
+            open.complete &= !gap;
+            self.close();
+        }
+        let open = self.open.get_or_insert(Open {
+            time: packet.time,
+            key: false,
+            stamp: None,
+            last: packet.at,
+            complete: true,
+        });
+        open.complete &= !gap;
+        open.key |= packet.key;
+        open.stamp = open.stamp.or(packet.stamp);
+        open.last = open.last.max(packet.at);
+        if packet.marker {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        let Some(frame) = self.open.take() else { return };
+        if frame.complete {
+            self.frames += 1;
+            if frame.key {
+                self.first_key.get_or_insert(frame.last);
+            }
+        }
+        let Some((index, handed)) = frame.stamp else { return };
+        if let Some(last) = self.last_index.replace(index) {
+            self.skipped += u64::from(index.saturating_sub(last).saturating_sub(1));
+        }
+        if let Some(latencies) = self.latencies.as_mut().filter(|_| frame.complete) {
+            latencies.push((frame.last.saturating_sub(handed) / 1_000).min(u64::from(u32::MAX)) as u32);
+        }
+    }
+}
+
+fn slot(seq: u64) -> usize {
+    seq as usize % WINDOW
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Packets of frames of four, 40 ms apart; the first frame is a key frame.
+    fn packets(count: u64) -> Vec<Packet> {
+        (0..count)
+            .map(|n| Packet {
+                seq: 65_530 + n,
+                time: (n / 4) as u32 * 3_600,
+                marker: n % 4 == 3,
+                key: n < 4,
+                stamp: (n % 4 == 0).then_some(((n / 4) as u32, n / 4 * 40_000_000)),
+                at: n / 4 * 40_000_000 + 5_000_000 + n % 4 * 1_000,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn nothing_lost() {
+        let mut tally = Tally::default();
+        tally.watch();
+        packets(400).into_iter().for_each(|p| tally.packet(p));
+        assert_eq!((tally.packets, tally.frames, tally.lost, tally.skipped, tally.missing()), (400, 100, 0, 0, 0));
+        assert_eq!(tally.first_key, Some(5_003_000));
+        assert_eq!(tally.latencies.unwrap(), vec![5_003; 100]);
+    }
+
+    #[test]
+    fn a_repair_is_no_loss() {
+        let mut tally = Tally::default();
+        let mut all = packets(400);
+        let mut late = all.remove(201);
+        late.at = all[260].at;
+        all.insert(260, late);
+        all[..260].iter().for_each(|p| tally.packet(*p));
+        assert_eq!((tally.missing(), tally.lost), (1, 0));
+        all[260..].iter().for_each(|p| tally.packet(*p));
+        assert_eq!((tally.missing(), tally.lost, tally.frames), (0, 0, 100));
+    }
+
+    #[test]
+    fn what_never_comes_is_lost_and_damages_its_frame() {
+        let mut tally = Tally::default();
+        packets(400).into_iter().filter(|p| ![40, 83, 84].contains(&(p.seq - 65_530))).for_each(|p| tally.packet(p));
+        assert_eq!((tally.lost, tally.missing(), tally.frames), (3, 0, 97));
+    }
+
+    #[test]
+    fn the_last_gap_is_missing_until_it_is_old() {
+        let mut tally = Tally::default();
+        let all = packets(60);
+        all.iter().filter(|p| p.seq != 65_530 + 50).for_each(|p| tally.packet(*p));
+        assert_eq!((tally.lost, tally.missing(), tally.frames), (0, 1, 12));
+        let next = Packet { seq: 65_530 + 60, time: 60 * 900, at: all[59].at + 2_000_000_000, ..all[59] };
+        tally.packet(next);
+        assert_eq!((tally.lost, tally.missing(), tally.frames), (1, 0, 15));
+    }
+
+    #[test]
+    fn a_server_that_leaves_frames_out_is_seen() {
+        let mut tally = Tally::default();
+        let mut seq = 0;
+        for packet in packets(400).into_iter().filter(|p| !(40..60).contains(&(p.time / 3_600))) {
+            seq += 1;
+            tally.packet(Packet { seq, ..packet });
+        }
+        assert_eq!((tally.lost, tally.skipped, tally.frames), (0, 20, 80));
+    }
+
+    #[test]
+    fn a_jump_larger_than_the_window() {
+        let mut tally = Tally::default();
+        let all = packets(4);
+        all.iter().for_each(|p| tally.packet(*p));
+        tally.packet(Packet { seq: 65_534 + 10_000, time: 1, ..all[3] });
+        tally.packet(Packet { seq: 65_534 + 10_001, time: 1, at: all[3].at + 2_000_000_000, ..all[3] });
+        assert_eq!((tally.lost, tally.missing()), (10_000, 0));
+    }
+
+    #[test]
+    fn any_order_within_the_window_is_the_same() {
+        use proptest::prelude::*;
+        proptest!(|(moves in prop::collection::vec((0usize..400, 0usize..40), 0..60))| {
+            let mut all = packets(400);
+            for (from, by) in moves {
+                let to = (from + by).min(399);
+                // The first packet is where the count begins.
+                if from > 0 {
+                    all.swap(from, to);
+                }
+            }
+            let mut tally = Tally::default();
+            all.iter().for_each(|p| tally.packet(*p));
+            prop_assert_eq!((tally.frames, tally.lost, tally.missing(), tally.skipped), (100, 0, 0, 0));
+        });
+    }
+}
