@@ -26,7 +26,7 @@ pub async fn viewers(
 ) -> Result<Figures, String> {
     enough_files(plan.viewers)?;
     let server = start(contender.clone(), plan.paths.clone(), camera).await?;
-    let crowd = Arc::new(Crowd::start(options.client_threads as usize));
+    let crowd = Arc::new(Crowd::start(options.client_threads as usize, options.loses / 100.0));
     for path in &plan.paths {
         ready(&server, path, &crowd).await?;
     }

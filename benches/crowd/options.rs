@@ -30,6 +30,10 @@ pub struct Options {
     /// Threads of the load client.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
     pub client_threads: u64,
+    /// Percent of the RTP packets that the clients' network loses, for seeing what NACK
+    /// brings back.
+    #[arg(long, default_value_t = 0.0)]
+    pub loses: f64,
     /// A MediaMTX binary, to be measured beside camgate.
     #[arg(long)]
     pub mediamtx: Option<PathBuf>,
@@ -57,13 +61,14 @@ pub struct Options {
 }
 
 /// The options that the environment may give, by their names there.
-const VARIABLES: [&str; 12] = [
+const VARIABLES: [&str; 13] = [
     "CASES",
     "ENGINES",
     "SECONDS",
     "WEBRTCBIN_UP_TO",
     "GAP",
     "CLIENT_THREADS",
+    "LOSES",
     "MEDIAMTX",
     "AGAINST",
     "AGAINST_CMD",

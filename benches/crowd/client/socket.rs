@@ -96,11 +96,11 @@ impl Batch {
     }
 
     /// A datagram of the last call: sender, time of arrival, bytes.
-    pub fn get(&self, n: usize) -> (SocketAddr, u64, &[u8]) {
+    pub fn get(&mut self, n: usize) -> (SocketAddr, u64, &mut [u8]) {
         let (length, at) = self.got[n];
         let name = &self.names[n];
         let ip = Ipv4Addr::from(u32::from_be(name.sin_addr.s_addr));
-        (SocketAddr::new(ip.into(), u16::from_be(name.sin_port)), at, &self.data[n][..length.min(LONGEST)])
+        (SocketAddr::new(ip.into(), u16::from_be(name.sin_port)), at, &mut self.data[n][..length.min(LONGEST)])
     }
 }
 

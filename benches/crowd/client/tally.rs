@@ -6,7 +6,7 @@ const WINDOW: usize = 512;
 /// How long a gap may stay open: NACK and retransmission take a few tries.
 const WAIT_NS: u64 = 1_000_000_000;
 
-/// An RTP packet: authentic, decrypted, each number once.
+/// An RTP packet: authentic, decrypted.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Packet {
     /// Extended sequence number.
@@ -29,7 +29,7 @@ pub struct Tally {
     /// The number that comes next, and the highest seen.
     next: Option<u64>,
     highest: u64,
-    /// All that came.
+    /// All that came in time, each once.
     pub packets: u64,
     /// Numbers that never came.
     pub lost: u64,
@@ -82,28 +82,30 @@ impl Tally {
         self.latencies = Some(Vec::with_capacity(1_024));
     }
 
-    /// Numbers that are missing now and may still come.
-    pub fn missing(&self) -> u64 {
+    /// Numbers that are missing now and may still come, as they are on the wire.
+    pub fn missing_numbers(&self) -> Vec<u16> {
         match self.next {
             Some(next) if self.highest >= next => {
-                (next..=self.highest).filter(|seq| self.slots[slot(*seq)].is_none()).count() as u64
+                (next..=self.highest).filter(|seq| self.slots[slot(*seq)].is_none()).map(|seq| seq as u16).collect()
             }
-            _ => 0,
+            _ => Vec::new(),
         }
     }
 
+    /// Takes a packet, whenever it comes; one that was here already changes nothing.
     pub fn packet(&mut self, packet: Packet) {
-        self.packets += 1;
         let next = *self.next.get_or_insert(packet.seq);
         if packet.seq < next {
-            return; // from before the first one, or given up
+            return; // from before the first one, taken, or given up
         }
         self.highest = self.highest.max(packet.seq);
         // Who is too far ahead for the window pushes the oldest gap out.
         while self.next.is_some_and(|next| packet.seq >= next + WINDOW as u64) {
             self.give_up();
         }
-        self.slots[slot(packet.seq)] = Some(packet);
+        if self.slots[slot(packet.seq)].replace(packet).is_none() {
+            self.packets += 1;
+        }
         self.advance(packet.at);
     }
 
@@ -199,12 +201,26 @@ mod tests {
             .collect()
     }
 
+    fn missing(tally: &Tally) -> usize {
+        tally.missing_numbers().len()
+    }
+
+    #[test]
+    fn a_repetition_counts_once() {
+        let mut tally = Tally::default();
+        let all = packets(40);
+        all[..30].iter().chain(&all[10..]).for_each(|p| tally.packet(*p));
+        let ahead = Packet { seq: 65_530 + 41, ..all[39] };
+        [ahead, ahead].iter().for_each(|p| tally.packet(*p));
+        assert_eq!((tally.packets, tally.missing_numbers(), tally.frames), (41, vec![(65_530u32 + 40) as u16], 10));
+    }
+
     #[test]
     fn nothing_lost() {
         let mut tally = Tally::default();
         tally.watch();
         packets(400).into_iter().for_each(|p| tally.packet(p));
-        assert_eq!((tally.packets, tally.frames, tally.lost, tally.skipped, tally.missing()), (400, 100, 0, 0, 0));
+        assert_eq!((tally.packets, tally.frames, tally.lost, tally.skipped, missing(&tally)), (400, 100, 0, 0, 0));
         assert_eq!(tally.first_key, Some(5_003_000));
         assert_eq!(tally.latencies.unwrap(), vec![5_003; 100]);
     }
@@ -217,16 +233,16 @@ mod tests {
         late.at = all[260].at;
         all.insert(260, late);
         all[..260].iter().for_each(|p| tally.packet(*p));
-        assert_eq!((tally.missing(), tally.lost), (1, 0));
+        assert_eq!((missing(&tally), tally.lost), (1, 0));
         all[260..].iter().for_each(|p| tally.packet(*p));
-        assert_eq!((tally.missing(), tally.lost, tally.frames), (0, 0, 100));
+        assert_eq!((missing(&tally), tally.lost, tally.frames), (0, 0, 100));
     }
 
     #[test]
     fn what_never_comes_is_lost_and_damages_its_frame() {
         let mut tally = Tally::default();
         packets(400).into_iter().filter(|p| ![40, 83, 84].contains(&(p.seq - 65_530))).for_each(|p| tally.packet(p));
-        assert_eq!((tally.lost, tally.missing(), tally.frames), (3, 0, 97));
+        assert_eq!((tally.lost, missing(&tally), tally.frames), (3, 0, 97));
     }
 
     #[test]
@@ -234,10 +250,10 @@ mod tests {
         let mut tally = Tally::default();
         let all = packets(60);
         all.iter().filter(|p| p.seq != 65_530 + 50).for_each(|p| tally.packet(*p));
-        assert_eq!((tally.lost, tally.missing(), tally.frames), (0, 1, 12));
+        assert_eq!((tally.lost, missing(&tally), tally.frames), (0, 1, 12));
         let next = Packet { seq: 65_530 + 60, time: 60 * 900, at: all[59].at + 2_000_000_000, ..all[59] };
         tally.packet(next);
-        assert_eq!((tally.lost, tally.missing(), tally.frames), (1, 0, 15));
+        assert_eq!((tally.lost, missing(&tally), tally.frames), (1, 0, 15));
     }
 
     #[test]
@@ -258,7 +274,7 @@ mod tests {
         all.iter().for_each(|p| tally.packet(*p));
         tally.packet(Packet { seq: 65_534 + 10_000, time: 1, ..all[3] });
         tally.packet(Packet { seq: 65_534 + 10_001, time: 1, at: all[3].at + 2_000_000_000, ..all[3] });
-        assert_eq!((tally.lost, tally.missing()), (10_000, 0));
+        assert_eq!((tally.lost, missing(&tally)), (10_000, 0));
     }
 
     #[test]
@@ -275,7 +291,7 @@ mod tests {
             }
             let mut tally = Tally::default();
             all.iter().for_each(|p| tally.packet(*p));
-            prop_assert_eq!((tally.frames, tally.lost, tally.missing(), tally.skipped), (100, 0, 0, 0));
+            prop_assert_eq!((tally.frames, tally.lost, missing(&tally), tally.skipped), (100, 0, 0, 0));
         });
     }
 }
