@@ -162,7 +162,8 @@ impl Session {
 
     async fn connect(&mut self, batch: &RefCell<Batch>) -> Result<(), String> {
         let socket = self.socket.try_clone().map_err(text)?;
-        let socket = AsyncFd::register_with_interest(socket, Interest::READABLE).map_err(text)?;
+        // SAFETY: the socket keeps its descriptor as long as the AsyncFd has it.
+        let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(text)?;
         self.due = self.drain()?;
         while self.rtc.is_alive() && !self.settled() {
             tokio::select! {
@@ -177,10 +178,11 @@ impl Session {
         Ok(())
     }
 
-    /// Has it played for a while?
+    /// Has it played for a while, or should it have?
     fn settled(&self) -> bool {
         let seen = held(&self.seen);
-        seen.tally.first_key.is_some_and(|at| mono::now_ns().saturating_sub(at) > SETTLED)
+        let since = |at: Option<u64>, ns| at.is_some_and(|at| mono::now_ns().saturating_sub(at) > ns);
+        since(seen.tally.first_key, SETTLED) || self.media.is_some() && since(seen.connected, 3 * SETTLED)
     }
 
     /// Takes what came since the last time; to be called every few ms from then on.
