@@ -1,21 +1,32 @@
-//! The parts of `cargo bench --bench crowd` that need nobody: a bench without the test
+//! The parts of `cargo bench --bench crowd` that need no server: a bench without the test
 //! harness cannot test itself.
 #![allow(dead_code)] // the bench uses the rest
 
 mod support;
 
-#[path = "../benches/crowd/camera/clock.rs"]
-mod clock;
+#[path = "../benches/crowd/camera/mod.rs"]
+mod camera;
+#[path = "../benches/crowd/client/mod.rs"]
+mod client;
 #[path = "../benches/common/mod.rs"]
 mod common;
 #[path = "../benches/crowd/options.rs"]
 mod options;
 #[path = "../benches/crowd/report.rs"]
 mod report;
-#[path = "../benches/crowd/camera/rtp.rs"]
-mod rtp;
-#[path = "../benches/crowd/client/tally.rs"]
-mod tally;
+
+#[path = "crowd_bench/clock.rs"]
+mod clock_test;
+#[path = "crowd_bench/light.rs"]
+mod light_test;
+#[path = "crowd_bench/options.rs"]
+mod options_test;
+#[path = "crowd_bench/report.rs"]
+mod report_test;
+#[path = "crowd_bench/rtp.rs"]
+mod rtp_test;
+#[path = "crowd_bench/tally.rs"]
+mod tally_test;
 
 #[test]
 fn quantiles() {

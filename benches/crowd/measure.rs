@@ -25,7 +25,7 @@ pub async fn viewers(
     options: Arc<Options>,
 ) -> Result<Figures, String> {
     enough_files(plan.viewers)?;
-    let server = start(contender.clone(), plan.paths.clone(), camera).await?;
+    let server = start(contender.clone(), plan.paths.clone(), camera.clone()).await?;
     let crowd = Arc::new(Crowd::start(options.client_threads as usize, options.loses / 100.0));
     for path in &plan.paths {
         ready(&server, path, &crowd).await?;
@@ -38,9 +38,9 @@ pub async fn viewers(
     tokio::time::sleep(SETTLE).await; // poll: bursts of the joins are over
 
     client::watch(&viewers);
-    let (start, before, sent) = (Instant::now(), now(&server), client::sum(&viewers));
+    let (start, before, sent) = (Instant::now(), now(&server, &camera), client::sum(&viewers));
     tokio::time::sleep(Duration::from_secs(options.seconds)).await; // poll: the time that is measured
-    let (took, after, got) = (start.elapsed().as_secs_f64(), now(&server), client::sum(&viewers));
+    let (took, after, got) = (start.elapsed().as_secs_f64(), now(&server, &camera), client::sum(&viewers));
     let mut late = client::latencies(&viewers);
     tokio::time::sleep(LATE).await; // poll: what is missing now counts as lost then
     let end = client::sum(&viewers);
@@ -50,6 +50,9 @@ pub async fn viewers(
     let mut keys: Vec<f64> = viewers.iter().filter_map(Viewer::first_key_ms).collect();
     let packets = got.packets - sent.packets;
     let cpu_ms = after.server.zip(before.server).map(|(a, b)| a.cpu_ms.saturating_sub(b.cpu_ms) as f64);
+    let client_ms = after.client.saturating_sub(before.client) as f64;
+    let camera_ms = after.camera.saturating_sub(before.camera) as f64;
+    let others_ms = (after.machine - before.machine) as f64 - cpu_ms.unwrap_or(0.0) - client_ms - camera_ms;
     let in_ms = |us: Option<u32>| Some(f64::from(us?) / 1_000.0);
     Ok(Figures {
         server: contender.name(),
@@ -73,8 +76,8 @@ pub async fn viewers(
         lost: end.lost - sent.lost,
         skipped: got.skipped - sent.skipped,
         nacks: end.nacks,
-        client_core: after.client.saturating_sub(before.client) as f64 / 1_000.0 / took,
-        machine: busy(before.machine, after.machine),
+        client_core: client_ms / 1_000.0 / took,
+        others_core: others_ms.max(0.0) / 1_000.0 / took,
     })
 }
 
@@ -153,32 +156,28 @@ struct Now {
     server: Option<proc::Usage>,
     /// The load client's CPU, ms.
     client: u64,
-    /// The machine's time, busy and all.
-    machine: (u64, u64),
+    /// The camera's, ms.
+    camera: u64,
+    /// That of all the machine, ms.
+    machine: u64,
 }
 
-fn now(server: &Server) -> Now {
+fn now(server: &Server, camera: &Camera) -> Now {
     Now {
         server: server.pid.and_then(proc::usage),
         client: proc::cpu_ms(std::process::id()).unwrap_or_default(),
-        machine: machine(),
+        camera: proc::cpu_ms(camera.pid()).unwrap_or_default(),
+        machine: machine_ms(),
     }
 }
 
-/// Ticks of all cores, busy and all, from /proc/stat.
-pub fn machine() -> (u64, u64) {
+/// What all cores have worked, from /proc/stat, ms.
+fn machine_ms() -> u64 {
     let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = text.lines().next().unwrap_or_default();
-    // user nice system idle iowait irq softirq steal
-    let ticks: Vec<u64> = line.split_whitespace().skip(1).take(8).filter_map(|n| n.parse().ok()).collect();
-    let all: u64 = ticks.iter().sum();
-    let idle: u64 = ticks.iter().skip(3).take(2).sum();
-    (all - idle, all)
-}
-
-/// The busy share between two of [`machine`].
-pub fn busy(before: (u64, u64), after: (u64, u64)) -> f64 {
-    (after.0 - before.0) as f64 / (after.1 - before.1).max(1) as f64
+    // user nice system idle iowait irq softirq, in hundredths of a second
+    let ticks = line.split_whitespace().skip(1).take(7).filter_map(|n| n.parse::<u64>().ok());
+    ticks.enumerate().filter(|(n, _)| *n != 3 && *n != 4).map(|(_, ticks)| ticks * 10).sum()
 }
 
 /// One descriptor for each viewer, and some for HTTP.

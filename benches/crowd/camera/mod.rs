@@ -70,6 +70,10 @@ impl Camera {
         self.rates.get(stream).copied().unwrap_or_default()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Readers that play now.
     pub fn playing(&self) -> usize {
         self.playing.load(Relaxed)

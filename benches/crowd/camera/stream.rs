@@ -39,7 +39,7 @@ impl Stream {
         let profile = sets.first()?.get(1..4)?.iter().map(|b| format!("{b:02x}")).collect();
         Some(Stream {
             name: name.to_owned(),
-            frames: recorded.iter().map(|f| Packed::new(&f.data, f.key)).collect(),
+            frames: recorded.iter().map(|f| Packed::new(&f.data)).collect(),
             fps: conf.fps,
             sets: sets.iter().map(text).collect::<Vec<_>>().join(","),
             profile,

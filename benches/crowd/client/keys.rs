@@ -4,14 +4,13 @@ use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use str0m::crypto::dtls::{
-    DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, DtlsVersion, ProtocolVersion, SrtpProfile,
+    DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, DtlsVersion, ProtocolVersion,
 };
 use str0m::crypto::{CryptoError, CryptoProvider, from_feature_flags};
 
 /// What a handshake gave (RFC 5764 §4.2): client's key, server's key, their salts.
 pub struct Master {
     pub material: Vec<u8>,
-    pub profile: SrtpProfile,
     /// Are we the DTLS client?
     pub client: bool,
 }
@@ -63,8 +62,8 @@ impl DtlsInstance for Instance {
     }
     fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
         let output = self.0.poll_output(buf);
-        if let DtlsOutput::KeyingMaterial(material, profile) = &output {
-            let master = Master { material: material.to_vec(), profile: *profile, client: self.0.is_active() };
+        if let DtlsOutput::KeyingMaterial(material, _) = &output {
+            let master = Master { material: material.to_vec(), client: self.0.is_active() };
             LAST.set(Some(master));
         }
         output

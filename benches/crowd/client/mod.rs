@@ -1,11 +1,11 @@
 //! The load client: hundreds of viewers on a few threads, one small task each.
 
-mod keys;
-mod light;
-mod rtcp;
+pub mod keys;
+pub mod light;
+pub mod rtcp;
 pub mod session;
 pub mod socket;
-mod srtp;
+pub mod srtp;
 pub mod tally;
 
 use crate::support::mono;
