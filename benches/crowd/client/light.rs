@@ -7,8 +7,10 @@ use super::srtp::Srtp;
 use super::tally::{Packet, Tally};
 use crate::support::nal::{self, Codec, Stamp};
 
-/// Between two receiver reports, and between two NACKs of the same packet, ns.
+/// Between two receiver reports, ns.
 const REPORT: u64 = 1_000_000_000;
+/// Between two NACKs, ns; twice as long each time while the oldest gap stays the same, so
+/// that a server which cannot keep up is not asked for more and more.
 const NACK: u64 = 40_000_000;
 /// Between two requests for a key frame, ns.
 const PLI: u64 = 1_000_000_000;
@@ -33,6 +35,9 @@ pub struct Light {
     index: u32,
     report_due: u64,
     nack_due: u64,
+    /// How long the next NACK waits for the one before, and the oldest gap of that.
+    patience: u64,
+    nacks_of: Option<u16>,
     pli_due: u64,
     /// Of the last sender report, and when it came.
     report: Option<(u32, u64)>,
@@ -55,6 +60,8 @@ impl Light {
             // All viewers of a crowd must not report at once.
             report_due: now + REPORT * u64::from(media.ssrc % 97) / 97,
             nack_due: 0,
+            patience: NACK,
+            nacks_of: None,
             pli_due: 0,
             report: None,
             last: (media.highest, tally.packets, tally.lost),
@@ -121,8 +128,11 @@ impl Light {
         if now < self.report_due && missing.is_empty() && !pli {
             return None;
         }
-        if !missing.is_empty() {
-            self.nack_due = now + NACK;
+        if let Some(oldest) = missing.first() {
+            let again = self.nacks_of == Some(*oldest);
+            self.patience = if again { 2 * self.patience } else { NACK };
+            self.nacks_of = Some(*oldest);
+            self.nack_due = now + self.patience;
             self.nacks += 1;
         }
         if pli {
