@@ -43,8 +43,9 @@ pub trait Gateway: Send + Sync + 'static {
     /// path, opens a session.
     fn watch(&self, request: Watch) -> Boxed<'_, Result<Opened>>;
 
-    /// Hands a trickle-ice-sdpfrag to a session.
-    fn patch<'a>(&'a self, patch: Patch<'a>) -> Boxed<'a, Result<()>>;
+    /// Hands a trickle-ice-sdpfrag to a session. With something to tell where it was an
+    /// ICE restart.
+    fn patch<'a>(&'a self, patch: Patch<'a>) -> Boxed<'a, Result<Option<Restarted>>>;
 
     /// Ends a session; `NotFound` when it is unknown or gone.
     fn delete<'a>(&'a self, path: &'a str, secret: &'a str) -> Boxed<'a, Result<()>>;
@@ -83,6 +84,7 @@ pub struct Hls<'a> {
 }
 
 pub use crate::hls::muxer::Answer as HlsAnswer;
+pub use crate::webrtc::session::Restarted;
 /// A request for a picture.
 #[derive(Clone, Copy)]
 pub struct Look<'a> {

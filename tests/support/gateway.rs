@@ -16,8 +16,9 @@ const START: Duration = Duration::from_secs(20);
 
 /// What every test wants: loopback only, any port. A key that the test's own
 /// YAML sets at the top level is left out here.
-const FIRST: [(&str, &str); 4] = [
+const FIRST: [(&str, &str); 5] = [
     ("webrtcAddress", "127.0.0.1:0"),
+    ("webrtcLocalUDPAddress", "127.0.0.1:0"),
     ("webrtcIPsFromInterfaces", "yes"),
     ("webrtcIPsFromInterfacesList", "[lo]"),
     ("logLevel", "debug"),
@@ -261,6 +262,11 @@ pub fn with_loopback(yaml: &str) -> String {
         if !set {
             out += &format!("{key}: {value}\n");
         }
+    }
+    // CAMGATE_TEST_ENGINE=shared runs what does not choose an engine itself on that one.
+    let engine = std::env::var("CAMGATE_TEST_ENGINE").unwrap_or_default();
+    if !engine.is_empty() && !yaml.lines().any(|l| l.starts_with("webrtcEngine:")) {
+        out += &format!("webrtcEngine: {engine}\n");
     }
     out + yaml
 }
