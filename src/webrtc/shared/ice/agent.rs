@@ -10,8 +10,8 @@ use rand::{Rng, RngExt, SeedableRng};
 use super::checks::Check;
 use super::pairs::{Pair, Pairs, State, pairable};
 use super::{
-    BASES, CONSENT, CONSENT_LIFE, Candidate, Credentials, EAGER, Event, FRESH, Generation, Kind, RENOMINATED, Role, Route,
-    SILENT, Transmit, Via, priority, tcp_preference,
+    BASES, CONSENT, CONSENT_LIFE, Candidate, Credentials, EAGER, Event, FRESH, Generation, Kind, RENOMINATED, Role,
+    Route, SILENT, Transmit, Via, priority, tcp_preference,
 };
 
 /// The route that media takes.

@@ -37,7 +37,9 @@ fn who_arrives_does_not_wait_for_our_pace() {
     net.cut = false;
     net.tell(B, "10.0.0.1:8189", priority(Kind::Host, 65_535));
     // Its check, ours and its answer: three times 5 ms, and a nomination.
-    assert!(net.until(Duration::from_millis(30), |n| n.agents[A].knows(n.agents[A].pairs.iter().next().unwrap().route)));
+    assert!(
+        net.until(Duration::from_millis(30), |n| n.agents[A].knows(n.agents[A].pairs.iter().next().unwrap().route))
+    );
 }
 
 #[test]

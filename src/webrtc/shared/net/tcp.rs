@@ -66,9 +66,7 @@ pub struct Tcp {
 /// Binds a listener; `[::]` takes IPv4 as well.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     match open(address) {
-        Err(e) if any6(address) && no_ipv6(&e) => {
-            open(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()))
-        }
+        Err(e) if any6(address) && no_ipv6(&e) => open(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port())),
         other => other,
     }
 }

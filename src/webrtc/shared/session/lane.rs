@@ -79,7 +79,17 @@ pub(super) struct Lane {
 impl Lane {
     pub fn new(stream: Stream, now: Instant) -> Self {
         let out = Outgoing::new(stream.media, stream.rtx, stream.start, &stream.extension);
-        Lane { stream, out, at: None, replay: None, waiting: false, thin: false, dropped: 0, group: (now, 0), behind: true }
+        Lane {
+            stream,
+            out,
+            at: None,
+            replay: None,
+            waiting: false,
+            thin: false,
+            dropped: 0,
+            group: (now, 0),
+            behind: true,
+        }
     }
 
     pub fn ring(&self) -> u32 {

@@ -145,9 +145,11 @@ fn a_tcp_viewer_that_does_not_read_loses_frames_and_no_memory_grows() {
     // More than the kernel's buffers and ours hold.
     for n in 0..400 {
         server.frame(n % 50 == 0, 50);
-        wait("it is not sent", || server.handle.counters().unsent.load(Ordering::Relaxed) > 0 || {
-            let s = seen.status.get();
-            s.packets + 50 * s.dropped >= 23 + 50 * n
+        wait("it is not sent", || {
+            server.handle.counters().unsent.load(Ordering::Relaxed) > 0 || {
+                let s = seen.status.get();
+                s.packets + 50 * s.dropped >= 23 + 50 * n
+            }
         });
     }
     wait("nothing dropped", || seen.status.get().dropped > 0);

@@ -59,7 +59,10 @@ fn a_thousand_come_and_go_and_leave_nothing() {
     let name = |open: &mut super::super::super::control::Open| {
         open.local.ufrag = format!("{:016x}", rand::random::<u64>());
         open.candidates = (1..20u16)
-            .map(|p| super::super::super::ice::Candidate { address: ([127, 0, 0, 1], p).into(), priority: u32::from(p) })
+            .map(|p| super::super::super::ice::Candidate {
+                address: ([127, 0, 0, 1], p).into(),
+                priority: u32::from(p),
+            })
             .collect();
     };
     for _ in 0..3 {
