@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn begun() -> Generation {
-        let offer = offer::parse(&captured("chromium-whep")).unwrap();
+        let offer = offer::parse(captured("chromium-whep")).unwrap();
         let codec = Codec::H264 { profile_level_id: [0x42, 0xe0, 0x1f] };
         let plan = negotiate(&offer, &[Track { codec, width: None, height: None, fps: None }]).unwrap();
         Generation::new(&offer, &plan)

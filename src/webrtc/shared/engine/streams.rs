@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn every_section_has_a_stream_of_its_own_numbers() {
-        let offer = offer::parse(&captured("chromium-whep")).unwrap();
+        let offer = offer::parse(captured("chromium-whep")).unwrap();
         let tracks = [track(Codec::H264 { profile_level_id: [0x42, 0xe0, 0x1f] }), track(Codec::Opus { channels: 2 })];
         let plan = negotiate(&offer, &tracks).unwrap();
         let ring = |kind| if kind == Kind::Video { 7 } else { 8 };
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn extensions_are_one_byte_elements_filled_up_to_words() {
-        let offer = offer::parse(&captured("chromium-whep")).unwrap();
+        let offer = offer::parse(captured("chromium-whep")).unwrap();
         let plan = negotiate(&offer, &[track(Codec::H264 { profile_level_id: [0x42, 0xe0, 0x1f] })]).unwrap();
         let send = plan.sends().next().unwrap().1.clone();
         let with = |mid: &str, mid_ext, playout_delay_ext| {
