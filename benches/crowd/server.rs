@@ -124,7 +124,7 @@ impl Drop for Server {
 fn camgate(engine: Engine) -> String {
     let engine = match engine {
         Engine::Shared => "webrtcEngine: shared\nwebrtcLocalUDPAddress: 127.0.0.1:0\n",
-        _ => "",
+        _ => "webrtcEngine: webrtcbin\n",
     };
     format!(
         "logLevel: info\nhls: no\n{engine}limits:\n  connections: 10000\n  postsPerSecond: 10000\n  \
