@@ -39,9 +39,23 @@ const STEP: i64 = 10_000_000;
 pub struct Clock {
     rate: u32,
     last: Option<Last>,
-    /// Added to all times, ns: how much of it, and how much it is to be.
-    leaned: i64,
-    lean: i64,
+    /// It follows another track's clock, and no guess.
+    tied: Option<Tied>,
+}
+
+/// How a clock follows another one.
+#[derive(Debug, Clone)]
+struct Tied {
+    leader: Shared,
+    /// The leader's offset less ours, ns: from here on the same.
+    apart: i64,
+}
+
+impl Tied {
+    /// The offset that ours is to be.
+    fn offset(&self) -> Option<i64> {
+        self.leader.lock().unwrap_or_else(PoisonError::into_inner).offset().map(|leader| leader - self.apart)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +71,7 @@ struct Last {
 impl Clock {
     /// A clock for timestamps of `rate` Hz.
     pub fn new(rate: u32) -> Self {
-        Clock { rate: rate.max(1), last: None, leaned: 0, lean: 0 }
+        Clock { rate: rate.max(1), last: None, tied: None }
     }
 
     /// The time, in ns, of the content with the timestamp `rtp`, where the guess is
@@ -76,28 +90,46 @@ impl Clock {
         let jumped = error.abs() > if reordered { JUMP_BACK } else { JUMP };
         if ahead <= 0 && !jumped {
             // Another packet of the frame, or a B-frame, which is shown earlier.
-            return (elapsed + last.offset + self.leaned).max(0) as u64;
+            return (elapsed + last.offset).max(0) as u64;
         }
         if jumped && ahead == 0 {
             return last.time.max(0) as u64;
         }
         let offset = if jumped {
-            guess.max(last.time + STEP - self.leaned) - elapsed
+            guess.max(last.time + STEP) - elapsed
         } else {
             let calm = error.clamp(-CALM, CALM);
             let part = |error: i64| (i128::from(error) * i128::from(since) / i128::from(FOLLOW)) as i64;
             let step = part(calm).clamp(-since / CALMLY, since / CALMLY) + part(error - calm);
-            self.leaned += (self.lean - self.leaned).clamp(-since / MOST, since / MOST);
+            let step = self.tied.as_ref().and_then(Tied::offset).map_or(step, |to| to - last.offset);
             last.offset + step.clamp(-since / MOST, since / MOST)
         };
-        let time = elapsed + offset + self.leaned;
+        if jumped {
+            // What belonged together is to be told anew.
+            self.tied = None;
+        }
+        let time = elapsed + offset;
         self.last = Some(Last { rtp, unwrapped, offset, time: time.max(last.time) });
         time.max(0) as u64
     }
 
-    /// From now on all times are `by` ns later; by a fiftieth of the time that passes.
-    pub fn lean(&mut self, by: i64) {
-        self.lean += by;
+    /// From now on this clock goes as `leader` goes, `by` ns later than [`Clock::at`] says so
+    /// far; it moves there by a fiftieth of the time that passes.
+    pub fn tie(&mut self, leader: &Shared, by: i64) {
+        let theirs = leader.lock().unwrap_or_else(PoisonError::into_inner).offset();
+        if let (Some(theirs), Some(ours)) = (theirs, self.aim()) {
+            self.tied = Some(Tied { leader: leader.clone(), apart: theirs - (ours + by) });
+        }
+    }
+
+    /// What is added to the timestamps, ns.
+    fn offset(&self) -> Option<i64> {
+        self.last.map(|last| last.offset)
+    }
+
+    /// The same, as it will be soon.
+    pub fn aim(&self) -> Option<i64> {
+        self.tied.as_ref().and_then(Tied::offset).or(self.offset())
     }
 
     /// Where the content with the timestamp `rtp` lies by what is known now, ns; none
@@ -105,7 +137,7 @@ impl Clock {
     pub fn at(&self, rtp: u32) -> Option<i64> {
         let last = self.last?;
         let unwrapped = last.unwrapped + i64::from(rtp.wrapping_sub(last.rtp) as i32);
-        Some(self.ns(unwrapped) + last.offset + self.lean)
+        Some(self.ns(unwrapped) + self.aim()?)
     }
 
     fn ns(&self, ticks: i64) -> i64 {
@@ -245,13 +277,18 @@ mod tests {
     proptest! {
         #[test]
         fn time_grows_with_every_frame(
-            frames in proptest::collection::vec((1u32..900_000, 0u64..20_000, -500i64..500), 1..60)
+            frames in proptest::collection::vec((1u32..900_000, 0u64..20_000, -500i64..500), 1..60),
+            tied in any::<bool>()
         ) {
             let mut clock = Clock::new(90_000);
             let mut rtp = 0u32;
             let mut last = clock.time(rtp, 0);
-            for (step, guess_ms, lean) in frames {
-                clock.lean(lean * MS);
+            let leader: Shared = Arc::new(Mutex::new(Clock::new(90_000)));
+            leader.lock().unwrap().time(0, 0);
+            for (step, guess_ms, by) in frames {
+                if tied {
+                    clock.tie(&leader, by * MS);
+                }
                 rtp = rtp.wrapping_add(step);
                 let time = clock.time(rtp, guess_ms * 1_000_000);
                 prop_assert!(time > last);

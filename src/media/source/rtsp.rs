@@ -302,9 +302,7 @@ impl Attempt {
         let clock = clock::attach(&target, rate);
         if let Some(kind) = kind {
             let (link, together) = (self.link.clone(), self.together.clone());
-            if kind == Kind::Audio {
-                together.sound(clock.clone());
-            }
+            together.clock(kind, clock.clone());
             reports::attach(src, pad, &target, clock, move |offset| {
                 together.told(kind, offset);
                 if let Some(feed) = link.feed.get() {

@@ -23,28 +23,37 @@ pub struct Together {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Of video and of sound: what is to be added to our clock for the camera's, ns.
-    offsets: [Option<i64>; 2],
-    sound: Option<Shared>,
+    /// Of video and of sound: the camera's clock where the track's timestamps count from, ns.
+    /// Unlike what is to be added to our clock, that stays what it is when ours moves.
+    zeros: [Option<i64>; 2],
+    clocks: [Option<Shared>; 2],
 }
 
 impl Together {
-    /// The clock of the sound, which follows the picture's.
-    pub fn sound(&self, clock: Shared) {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).sound = Some(clock);
+    /// The clock of a track. The sound's will follow the picture's.
+    pub fn clock(&self, kind: Kind, clock: Shared) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.clocks[usize::from(kind == Kind::Audio)] = Some(clock);
     }
 
-    /// A report about a track has come; none: the camera has no clock.
+    /// A report about a track has come: what is to be added to our clock for the camera's, ns;
+    /// none: the camera has no clock.
     pub fn told(&self, kind: Kind, offset: Option<i64>) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let inner = &mut *inner;
-        inner.offsets[usize::from(kind == Kind::Audio)] = offset;
-        let ([Some(video), Some(sound)], Some(clock)) = (inner.offsets, &inner.sound) else { return };
-        let late = sound - video;
-        if (LITTLE..MUCH).contains(&late.abs()) {
-            clock.lock().unwrap_or_else(PoisonError::into_inner).lean(late);
-            // As its next report will say.
-            inner.offsets[1] = Some(video);
+        let aim = |clock: &Option<Shared>| clock.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).aim();
+        let at = usize::from(kind == Kind::Audio);
+        inner.zeros[at] = offset.zip(aim(&inner.clocks[at])).map(|(offset, aim)| offset + aim);
+        let [Some(video), Some(sound)] = inner.zeros else { return };
+        let ([Some(theirs), Some(ours)], [Some(picture), Some(clock)]) =
+            (inner.clocks.each_ref().map(aim), &inner.clocks)
+        else {
+            return;
+        };
+        let late = (sound - video) - (ours - theirs);
+        if late.abs() < MUCH {
+            let by = if late.abs() < LITTLE { 0 } else { late };
+            clock.lock().unwrap_or_else(PoisonError::into_inner).tie(picture, by);
         }
     }
 }
@@ -58,13 +67,19 @@ mod tests {
 
     const MS: i64 = 1_000_000;
 
+    fn shared(rate: u32) -> Shared {
+        Arc::new(Mutex::new(Clock::new(rate)))
+    }
+
     #[test]
     fn sound_that_arrives_late_is_moved_to_where_the_camera_says() {
-        let clock: Shared = Arc::new(Mutex::new(Clock::new(48_000)));
+        let (picture, clock): (Shared, Shared) = (shared(90_000), shared(48_000));
         let together = Together::default();
-        together.sound(clock.clone());
-        // Captured at n × 20 ms by the camera's clock, 32 ms late here.
-        let late = |n: i64| n * 20 * MS + 32 * MS;
+        together.clock(Kind::Audio, clock.clone());
+        together.clock(Kind::Video, picture.clone());
+        picture.lock().unwrap().time(0, 1_000 * MS as u64);
+        // Captured at n × 20 ms by the camera's clock, 32 ms late here, and more later.
+        let late = |n: i64| n * 20 * MS + (32 + n / 20) * MS;
         let mut off = 0;
         let mut last = None;
         for n in 0..500i64 {
@@ -85,12 +100,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_not_believed() {
-        let clock: Shared = Arc::new(Mutex::new(Clock::new(48_000)));
+        let (picture, clock) = (shared(90_000), shared(48_000));
         let together = Together::default();
-        together.sound(clock.clone());
+        together.clock(Kind::Video, picture.clone());
+        together.clock(Kind::Audio, clock.clone());
+        picture.lock().unwrap().time(0, 0);
         clock.lock().unwrap().time(0, 0);
-        for (video, sound) in [(Some(0), None), (None, Some(50 * MS)), (Some(0), Some(2_000 * MS)), (Some(0), Some(MS))]
-        {
+        for (video, sound) in [(Some(0), None), (None, Some(50 * MS)), (Some(0), Some(2_000 * MS))] {
             together.told(Kind::Audio, None);
             together.told(Kind::Video, video);
             together.told(Kind::Audio, sound);
