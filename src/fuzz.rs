@@ -51,7 +51,8 @@ fn change_one(data: &mut Vec<u8>, other: &[u8], what: u8, (a, b): (Index, Index)
         0 => data[x] ^= 1 << (value % 8),
         1 => data[x] = odd as u8,
         2 => {
-            let word = if value % 3 == 0 { (data.len() as u16).wrapping_add(value % 7).wrapping_sub(3) } else { odd };
+            let word =
+                if value.is_multiple_of(3) { (data.len() as u16).wrapping_add(value % 7).wrapping_sub(3) } else { odd };
             data.splice(x..(x + 2).min(data.len()), word.to_be_bytes());
         }
         3 => drop(data.drain(from..to)),

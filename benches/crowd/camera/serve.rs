@@ -130,7 +130,7 @@ impl Reader {
         let packed = &stream.frames[play.frame as usize % stream.frames.len()];
         if play.frame.is_multiple_of(REPORT) {
             let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let ntp = (wall.as_secs() + NTP) << 32 | (u64::from(wall.subsec_nanos()) << 32) / 1_000_000_000;
+            let ntp = ((wall.as_secs() + NTP) << 32) | ((u64::from(wall.subsec_nanos()) << 32) / 1_000_000_000);
             out.extend_from_slice(&report(play.ssrc, ntp, time, play.packets, 0));
         }
         let stamp = Stamp { index: play.frame, captured_ns: mono::to_ns(captured), handed_ns: mono::to_ns(now) };

@@ -118,7 +118,7 @@ impl Tally {
             }
             // What came first behind the gap says how long it has been open.
             let behind = (next + 1..=self.highest).find_map(|seq| self.slots[slot(seq)]);
-            if !behind.is_some_and(|p| now.saturating_sub(p.at) > WAIT_NS) {
+            if behind.is_none_or(|p| now.saturating_sub(p.at) <= WAIT_NS) {
                 return;
             }
             self.give_up();
