@@ -1,11 +1,11 @@
-//! The engine `shared`: all viewers on one UDP port, a media thread per core, nothing per
+//! The engine `shared`: all viewers on one UDP port, one media thread, nothing per
 //! viewer but memory. `webrtcEngine: shared` serves a path's viewers with it.
 //!
 //! # Rooms and arrows
 //! ```text
 //!  engine    behind webrtc::engine: offers in, answers out          (tokio)
 //!    │  control, queue, status: commands and frames, bounded; numbers by atomics
-//!  thread    one per core: wakes up, receives, sends, keeps time    (a thread, no tokio)
+//!  thread    one, so far: wakes up, receives, sends, keeps time    (a thread, no tokio)
 //!    ├─► net       sockets: recvmmsg, sendmmsg, GSO; TCP connections
 //!    │     └─► demux (which protocol), framing (RFC 4571)
 //!    ├─► wheel     when which session wants to be called
@@ -27,7 +27,7 @@
 //!   per viewer) is the Hub's: a thread is one reader of a rendition however many viewers
 //!   it has; the subscription that comes with each viewer counts it and tells its end, and
 //!   is never played.
-//! - **All threads share the port** by SO_REUSEPORT. The kernel keeps a remote address with
+//! - **Several threads would share the port** by SO_REUSEPORT (not there yet). The kernel keeps a remote address with
 //!   one socket; a session belongs to the thread that its first authentic STUN message
 //!   reaches. A packet that lands elsewhere (an address has moved) is handed over, bounded
 //!   and counted. One thread is enough for 1,000 viewers (0.31 of a core, fan-out.md), so
