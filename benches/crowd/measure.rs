@@ -26,7 +26,7 @@ pub async fn viewers(
 ) -> Result<Figures, String> {
     enough_files(plan.viewers)?;
     let server = start(contender.clone(), plan.paths.clone(), camera.clone()).await?;
-    let crowd = Arc::new(Crowd::start(options.client_threads as usize, options.loses / 100.0));
+    let crowd = Arc::new(Crowd::start(options.client_threads as usize, options.loses / 100.0, options.whole));
     for path in &plan.paths {
         ready(&server, path, &crowd).await?;
     }
@@ -48,6 +48,7 @@ pub async fn viewers(
     error = error.or_else(|| client::first_error(&viewers));
     let mut answers: Vec<f64> = viewers.iter().map(Viewer::answer_ms).collect();
     let mut keys: Vec<f64> = viewers.iter().filter_map(Viewer::first_key_ms).collect();
+    let mut connected: Vec<f64> = viewers.iter().filter_map(Viewer::connected_ms).collect();
     let packets = got.packets - sent.packets;
     let cpu_ms = after.server.zip(before.server).map(|(a, b)| a.cpu_ms.saturating_sub(b.cpu_ms) as f64);
     let client_ms = after.client.saturating_sub(before.client) as f64;
@@ -69,6 +70,7 @@ pub async fn viewers(
         rss_mb: after.server.map(|u| u.rss_kb as f64 / 1_024.0),
         kb_per_viewer: after.server.zip(empty).map(|(a, e)| (a.rss_kb as f64 - e.rss_kb as f64) / plan.viewers as f64),
         answer_ms: nth(&mut answers, 0.5).zip(nth(&mut answers, 0.95)).map(|(a, b)| [a, b]),
+        connected_ms: nth(&mut connected, 0.5).zip(nth(&mut connected, 0.95)).map(|(a, b)| [a, b]),
         key_ms: (|| Some([nth(&mut keys, 0.5)?, nth(&mut keys, 0.95)?, nth(&mut keys, 1.0)?]))(),
         all_ms: all_ms.filter(|_| plan.gap < options.gap),
         latency_ms: (|| Some([in_ms(nth(&mut late, 0.5))?, in_ms(nth(&mut late, 0.99))?]))(),

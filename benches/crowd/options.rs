@@ -34,6 +34,11 @@ pub struct Options {
     /// brings back.
     #[arg(long, default_value_t = 0.0)]
     pub loses: f64,
+    /// The clients take what the server hands over as one message whole (UDP_GRO), as a
+    /// network card does that segments. false: on loopback the kernel then cuts it into
+    /// packets, and queues each, on the server's account.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    pub whole: bool,
     /// A MediaMTX binary, to be measured beside camgate.
     #[arg(long)]
     pub mediamtx: Option<PathBuf>,
@@ -61,7 +66,7 @@ pub struct Options {
 }
 
 /// The options that the environment may give, by their names there.
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 14] = [
     "CASES",
     "ENGINES",
     "SECONDS",
@@ -69,6 +74,7 @@ const VARIABLES: [&str; 13] = [
     "GAP",
     "CLIENT_THREADS",
     "LOSES",
+    "WHOLE",
     "MEDIAMTX",
     "AGAINST",
     "AGAINST_CMD",

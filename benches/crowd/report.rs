@@ -28,6 +28,8 @@ pub struct Figures {
     pub kb_per_viewer: Option<f64>,
     /// POST → 201: median, 95th percentile.
     pub answer_ms: Option<[f64; 2]>,
+    /// POST → ICE and DTLS are up: median, 95th percentile.
+    pub connected_ms: Option<[f64; 2]>,
     /// POST → last packet of the first complete key frame: median, 95th percentile, worst.
     pub key_ms: Option<[f64; 3]>,
     /// First POST → all have a key frame.
@@ -50,8 +52,8 @@ pub struct Figures {
 
 /// The head of the table.
 pub const HEAD: &str = "| server | viewers | CPU per packet | of a core | per viewer and s | threads | memory per viewer | \
-    POST → 201, p50 / p95 | POST → key frame, p50 / p95 / worst | latency p50 / p99 | lost after NACK | NACKs | \
-    client's CPU, others' |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+    POST → 201, p50 / p95 | POST → connected, p50 / p95 | POST → key frame, p50 / p95 / worst | latency p50 / p99 | lost after NACK | NACKs | \
+    client's CPU, others' |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 impl Figures {
     /// The CPU that one viewer costs in a second, ms.
@@ -87,6 +89,7 @@ impl Figures {
             or_dash(self.threads, |n| n.to_string()),
             or_dash(self.kb_per_viewer, |n| format!("{n:.0} KB")),
             or_dash(self.answer_ms, |n| slashes(&n)),
+            or_dash(self.connected_ms, |n| slashes(&n)),
             or_dash(self.key_ms, |n| slashes(&n)),
             or_dash(self.latency_ms, |n| slashes(&n)),
             lost,

@@ -44,6 +44,12 @@ impl Viewer {
         Some(key.saturating_sub(self.posted) as f64 / 1e6)
     }
 
+    /// POST → ICE and DTLS are up, ms.
+    pub fn connected_ms(&self) -> Option<f64> {
+        let connected = held(&self.seen).connected?;
+        Some(connected.saturating_sub(self.posted) as f64 / 1e6)
+    }
+
     /// POST → 201, ms.
     pub fn answer_ms(&self) -> f64 {
         self.answered.saturating_sub(self.posted) as f64 / 1e6
@@ -69,10 +75,12 @@ pub struct Crowd {
     http: reqwest::Client,
     /// Share of the RTP packets that the network loses, 0 to 1.
     loses: f64,
+    /// Messages of several packets are taken whole: see [`socket::prepare`].
+    whole: bool,
 }
 
 impl Crowd {
-    pub fn start(threads: usize, loses: f64) -> Crowd {
+    pub fn start(threads: usize, loses: f64, whole: bool) -> Crowd {
         let threads = (0..threads.max(1)).map(|n| {
             let (sender, sessions) = mpsc::unbounded_channel::<Session>();
             let thread = std::thread::Builder::new().name(format!("viewers-{n}")).spawn(move || {
@@ -83,12 +91,12 @@ impl Crowd {
             (sender, thread.expect("no thread"))
         });
         let http = reqwest::Client::builder().no_proxy().timeout(POST).build().expect("no HTTP client");
-        Crowd { threads: threads.collect(), next: AtomicUsize::new(0), http, loses }
+        Crowd { threads: threads.collect(), next: AtomicUsize::new(0), http, loses, whole }
     }
 
     /// POSTs an offer to a WHEP URL, and receives from then on.
     pub async fn join(&self, url: &str) -> Result<Viewer, String> {
-        let offer = Offer::new()?;
+        let offer = Offer::new(self.whole)?;
         let request = self.http.post(url).header("Content-Type", "application/sdp").body(offer.sdp.clone());
         let posted = mono::now_ns();
         let answer = request.send().await.map_err(|e| e.to_string())?;

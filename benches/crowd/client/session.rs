@@ -53,10 +53,10 @@ fn text(error: impl std::fmt::Display) -> String {
 
 impl Offer {
     /// Binds a socket, with the receive buffer that clients have, and writes an offer of
-    /// one video to receive.
-    pub fn new() -> Result<Offer, String> {
+    /// one video to receive. `whole`: see [`prepare`].
+    pub fn new(whole: bool) -> Result<Offer, String> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(text)?;
-        prepare(&socket).map_err(text)?;
+        prepare(&socket, whole).map_err(text)?;
         let local = socket.local_addr().map_err(text)?;
         let mut rtc = Rtc::builder()
             .set_rtp_mode(true)
@@ -234,23 +234,25 @@ impl Session {
             self.rtc.handle_input(Input::Timeout(now)).map_err(text)?;
         }
         for n in 0..count {
-            let (source, at, data) = batch.get(n);
-            if self.network.loses(data) {
-                continue;
+            let (source, at, packets) = batch.get(n);
+            for data in packets {
+                if self.network.loses(data) {
+                    continue;
+                }
+                if let Some(light) = &mut self.light
+                    && light.datagram(data, at, &mut seen.tally)
+                {
+                    self.peer = Some(source);
+                    continue;
+                }
+                asked = true;
+                let Ok(contents) = (&*data).try_into() else { continue };
+                let arrived = now - Duration::from_nanos(now_ns.saturating_sub(at));
+                let receive = Receive { proto: Protocol::Udp, source, destination: self.local, contents };
+                self.rtc.handle_input(Input::Receive(arrived, receive)).map_err(text)?;
+                // str0m keeps one packet until it is asked.
+                self.poll(&mut seen, at)?;
             }
-            if let Some(light) = &mut self.light
-                && light.datagram(data, at, &mut seen.tally)
-            {
-                self.peer = Some(source);
-                continue;
-            }
-            asked = true;
-            let Ok(contents) = (&*data).try_into() else { continue };
-            let arrived = now - Duration::from_nanos(now_ns.saturating_sub(at));
-            let receive = Receive { proto: Protocol::Udp, source, destination: self.local, contents };
-            self.rtc.handle_input(Input::Receive(arrived, receive)).map_err(text)?;
-            // str0m keeps one packet until it is asked.
-            self.poll(&mut seen, at)?;
         }
         drop(seen);
         if asked {

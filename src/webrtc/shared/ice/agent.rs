@@ -21,6 +21,9 @@ pub(super) struct Selected {
     /// Whose credentials its consent checks carry.
     pub generation: u32,
     pub priority: u64,
+    /// It works, and the peer has nominated none so far: the first that it nominates
+    /// takes over.
+    pub provisional: bool,
     /// When something that verified last came by it.
     pub heard: Instant,
     /// When the peer last nominated it.
@@ -200,7 +203,7 @@ impl Agent {
         self.orphaned = Some(s.expires);
         self.events.push_back(Event::Paused);
         let role = self.role;
-        let works = |p: &&Pair| p.state == State::Succeeded && p.nominated;
+        let works = |p: &&Pair| p.state == State::Succeeded && (p.nominated || role == Role::Controlled);
         if let Some(next) = self.pairs.iter().filter(works).max_by_key(|p| p.priority(role)).map(|p| p.route) {
             self.consider(next, now);
         }
@@ -209,25 +212,35 @@ impl Agent {
         }
     }
 
-    /// Whether a nominated pair is to be selected now, in place of another.
+    /// Whether a pair is to be selected now, in place of another.
+    ///
+    /// Before the peer nominates one, what works is good enough (RFC 8445 §12.1.1 lets us
+    /// send on every valid pair): peers that nominate by a check of their own send it a
+    /// pace later, and the first picture would wait for that.
     pub(super) fn consider(&mut self, route: Route, now: Instant) {
         let role = self.role;
         let Some(pair) = self.pairs.get_mut(route) else { return };
-        if !pair.nominated || pair.state != State::Succeeded {
+        if pair.state != State::Succeeded {
             return;
         }
-        let priority = pair.priority(role);
+        let (priority, nominated) = (pair.priority(role), pair.nominated);
         let go = match &mut self.selected {
+            _ if !nominated && role == Role::Controlling => false,
             None => true,
+            Some(s) if !nominated => s.provisional && priority > s.priority,
             Some(s) if s.generation != self.current.number => true,
             Some(s) if s.route == route => {
                 s.priority = priority;
+                if std::mem::take(&mut s.provisional) {
+                    s.nominated = now;
+                    self.others_anew(route);
+                }
                 return;
             }
             Some(_) if role == Role::Controlling => true,
             Some(s) => {
                 let since = |at| now.saturating_duration_since(at);
-                priority > s.priority || since(s.heard) > SILENT || since(s.nominated) > RENOMINATED
+                s.provisional || priority > s.priority || since(s.heard) > SILENT || since(s.nominated) > RENOMINATED
             }
         };
         if !go {
@@ -237,16 +250,20 @@ impl Agent {
         // no media: it cannot answer.
         let fresh = pair.answered.is_some_and(|at| now.saturating_duration_since(at) <= FRESH);
         if !fresh {
-            (pair.nominated, pair.wanted, pair.triggered) = (false, true, true);
+            if nominated {
+                (pair.nominated, pair.wanted, pair.triggered) = (false, true, true);
+            }
             return;
         }
         let answered = pair.answered.unwrap_or(now);
-        // Others have to be nominated anew, or a pair that was left would take over again.
-        self.pairs.iter_mut().filter(|p| p.route != route).for_each(|p| p.nominated = false);
+        if nominated {
+            self.others_anew(route);
+        }
         self.selected = Some(Selected {
             route,
             generation: self.current.number,
             priority,
+            provisional: !nominated,
             heard: now,
             nominated: now,
             check_at: now + self.consent_pause(),
@@ -261,6 +278,11 @@ impl Agent {
         // Only the last one counts, and a list cannot grow by moves that nobody reads.
         self.events.retain(|e| !matches!(e, Event::Selected(_) | Event::Paused));
         self.events.push_back(Event::Selected(route));
+    }
+
+    /// The other pairs have to be nominated anew, or one that was left would take over again.
+    fn others_anew(&mut self, route: Route) {
+        self.pairs.iter_mut().filter(|p| p.route != route).for_each(|p| p.nominated = false);
     }
 
     /// 4 to 6 s.

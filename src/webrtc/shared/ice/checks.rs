@@ -108,7 +108,7 @@ impl Agent {
         let due: Vec<Route> = self.pairs.iter().filter(due).map(|p| p.route).collect();
         let rto = self.rto();
         let number = self.current.number;
-        let open = self.selected.is_none_or(|s| s.generation != number);
+        let open = self.selected.is_none_or(|s| s.provisional || s.generation != number);
         for route in due {
             let Some(pair) = self.pairs.get_mut(route) else { continue };
             let State::Running { tries, id, sent, nominates, .. } = pair.state else { continue };

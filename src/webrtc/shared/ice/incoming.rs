@@ -75,7 +75,7 @@ impl Agent {
                 return;
             }
         }
-        let open = self.selected.is_none();
+        let open = self.selected.is_none_or(|s| s.provisional);
         let Some(pair) = self.pairs.get_mut(route) else { return };
         // A check that we sent before the peer knew of us was not answered, and the pace of
         // our checks is no reason to let a viewer wait that has just arrived.

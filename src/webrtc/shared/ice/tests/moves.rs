@@ -73,28 +73,30 @@ fn a_restart_that_comes_to_nothing_ends_with_the_old_consent() {
     assert_eq!(net.agents[A].ufrags().count(), 1);
 }
 
-#[test]
-fn who_nominates_decides_even_for_the_worse_pair() {
-    let mut net = Net::new(Role::Controlled, Role::Controlling, &["10.0.0.1:1"], &["10.0.0.2:1", "10.0.0.2:2"]);
-    let now = net.now;
-    // The peer here is a script: it nominates its first address, then its second one, and
-    // still checks the first.
-    let agent = &mut net.agents[A];
-    let route = |port: u16| Route {
-        via: Via::Udp,
-        local: addr("10.0.0.1:1"),
-        remote: SocketAddr::new("10.0.0.2".parse().unwrap(), port),
-    };
-    let mut id = 0u8;
-    let mut say = |agent: &mut Agent, port: u16, prio: u32, nominates: bool, at: Duration| {
-        id += 1;
-        let w =
-            Writer::new(Class::Request, &[id; 12]).username("aaaa", "bbbb").priority(prio).role(Role::Controlling, 5);
+/// The peer as a script: it checks from one of its ports, and answers our checks.
+struct Script {
+    id: u8,
+    now: Instant,
+}
+
+impl Script {
+    fn route(port: u16) -> Route {
+        let remote = SocketAddr::new("10.0.0.2".parse().unwrap(), port);
+        Route { via: Via::Udp, local: addr("10.0.0.1:1"), remote }
+    }
+
+    fn say(&mut self, agent: &mut Agent, port: u16, prio: u32, nominates: bool, at_ms: u64) {
+        self.id += 1;
+        let at = self.now + Duration::from_millis(at_ms);
+        let w = Writer::new(Class::Request, &[self.id; 12])
+            .username("aaaa", "bbbb")
+            .priority(prio)
+            .role(Role::Controlling, 5);
         let w = if nominates { w.use_candidate() } else { w };
         let data = w.finish(Some(&Key::new(&creds(A).password)));
-        assert_eq!(agent.handle_packet(route(port), &Message::parse(&data).unwrap(), now + at), Verdict::Authentic);
-        agent.handle_timeout(now + at);
-        // Its answers to ours.
+        let message = Message::parse(&data).unwrap();
+        assert_eq!(agent.handle_packet(Script::route(port), &message, at), Verdict::Authentic);
+        agent.handle_timeout(at);
         for _ in 0..8 {
             let Some(t) = agent.poll_transmit() else { break };
             let m = Message::parse(&t.data).unwrap();
@@ -102,27 +104,70 @@ fn who_nominates_decides_even_for_the_worse_pair() {
                 let answer = Writer::new(Class::Success, &m.id)
                     .mapped(t.route.local)
                     .finish(Some(&Key::new(&creds(B).password)));
-                agent.handle_packet(t.route, &Message::parse(&answer).unwrap(), now + at);
+                agent.handle_packet(t.route, &Message::parse(&answer).unwrap(), at);
             }
         }
-    };
-    let ms = Duration::from_millis;
-    say(agent, 1, 2_000_000_000, true, ms(0));
-    assert_eq!(agent.selected(), Some(route(1)));
+    }
+}
+
+#[test]
+fn who_nominates_decides_even_for_the_worse_pair() {
+    let mut net = Net::new(Role::Controlled, Role::Controlling, &["10.0.0.1:1"], &["10.0.0.2:1", "10.0.0.2:2"]);
+    // It nominates its first address, then its second one, and still checks the first.
+    let mut script = Script { id: 0, now: net.now };
+    let agent = &mut net.agents[A];
+    script.say(agent, 1, 2_000_000_000, true, 0);
+    assert_eq!(agent.selected(), Some(Script::route(1)));
     let mut at = 0;
-    while agent.selected() == Some(route(1)) {
+    while agent.selected() == Some(Script::route(1)) {
         at += 500;
         assert!(at < 6_000, "never moved");
-        say(agent, 1, 2_000_000_000, false, ms(at));
-        say(agent, 2, 1_000, true, ms(at + 100));
+        script.say(agent, 1, 2_000_000_000, false, at);
+        script.say(agent, 2, 1_000, true, at + 100);
     }
     assert!(at >= 3_000, "too soon: {at}");
     // And does not go back by itself.
     for i in 0..20 {
-        say(agent, 1, 2_000_000_000, false, ms(at + 200 + i * 500));
-        say(agent, 2, 1_000, true, ms(at + 300 + i * 500));
-        assert_eq!(agent.selected(), Some(route(2)));
+        script.say(agent, 1, 2_000_000_000, false, at + 200 + i * 500);
+        script.say(agent, 2, 1_000, true, at + 300 + i * 500);
+        assert_eq!(agent.selected(), Some(Script::route(2)));
     }
+}
+
+#[test]
+fn what_works_is_used_until_the_peer_nominates() {
+    let mut net = Net::new(Role::Controlled, Role::Controlling, &["10.0.0.1:1"], &["10.0.0.2:1", "10.0.0.2:2"]);
+    let mut script = Script { id: 0, now: net.now };
+    let agent = &mut net.agents[A];
+    let [first, second] = [1, 2].map(Script::route);
+    script.say(agent, 1, 1_000, false, 0);
+    assert_eq!(agent.selected(), Some(first));
+    // A better one, and back to the first, which is worse.
+    script.say(agent, 2, 2_000_000_000, false, 60);
+    assert_eq!(agent.selected(), Some(second));
+    script.say(agent, 1, 1_000, false, 120);
+    assert_eq!(agent.selected(), Some(second));
+    // Its choice, at once, and for good.
+    script.say(agent, 1, 1_000, true, 180);
+    assert_eq!(agent.selected(), Some(first));
+    for i in 0..20 {
+        script.say(agent, 2, 2_000_000_000, false, 240 + i * 100);
+        script.say(agent, 1, 1_000, true, 300 + i * 100);
+        assert_eq!(agent.selected(), Some(first));
+    }
+}
+
+#[test]
+fn the_way_that_was_used_before_may_be_the_one_that_is_nominated() {
+    let mut net = Net::new(Role::Controlled, Role::Controlling, &["10.0.0.1:1"], &["10.0.0.2:1", "10.0.0.2:2"]);
+    let mut script = Script { id: 0, now: net.now };
+    let agent = &mut net.agents[A];
+    script.say(agent, 1, 1_000, false, 0);
+    script.say(agent, 1, 1_000, true, 60);
+    assert_eq!(agent.events.iter().filter(|e| matches!(e, Event::Selected(_))).count(), 1);
+    // Now it is one like any other: not left for what is better and not nominated.
+    script.say(agent, 2, 2_000_000_000, false, 120);
+    assert_eq!(agent.selected(), Some(Script::route(1)));
 }
 
 #[test]
