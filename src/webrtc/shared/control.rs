@@ -23,11 +23,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::directory::Share;
 use super::dtls::{Context, Fingerprint, Side};
 use super::ice::{Candidate, Credentials, Role, Route};
 use super::queue::Queue;
 use super::ring::{Cap, Unit};
 use super::session::Stream;
+use super::thread::Adopted;
 
 pub use super::status::{Counters, Status};
 
@@ -195,18 +197,37 @@ pub enum Refused {
 pub(super) enum Command {
     Open(Box<Open>),
     Candidates(Id, Vec<Candidate>),
-    Restart { id: Id, local: Credentials, remote: Credentials },
-    Close { id: Id, why: String, done: Option<Done> },
+    Restart {
+        id: Id,
+        local: Credentials,
+        remote: Credentials,
+    },
+    Close {
+        id: Id,
+        why: String,
+        done: Option<Done>,
+    },
     Register(RingId, Cap),
     Unregister(RingId),
-    Reflexive { server: SocketAddr, wait: Duration, answer: Answer },
-    Shutdown { why: String, done: Option<Done> },
+    Reflexive {
+        server: SocketAddr,
+        wait: Duration,
+        answer: Answer,
+    },
+    /// A connection that another thread took.
+    Adopt(Box<Adopted>),
+    Shutdown {
+        why: String,
+        done: Option<Done>,
+    },
 }
 
 /// What the handles of a thread share.
 struct Owner<U> {
     queue: Arc<Queue<U>>,
     local: Local,
+    /// Where there are several threads.
+    share: Option<Share>,
 }
 
 impl<U> Drop for Owner<U> {
@@ -235,7 +256,23 @@ impl<U> fmt::Debug for Handle<U> {
 
 impl<U: Unit> Handle<U> {
     pub(super) fn new(queue: Arc<Queue<U>>, local: Local) -> Self {
-        Handle { owner: Arc::new(Owner { queue, local }) }
+        Handle::shared(queue, local, None)
+    }
+
+    /// That of one of several threads.
+    pub(super) fn shared(queue: Arc<Queue<U>>, local: Local, share: Option<Share>) -> Self {
+        Handle { owner: Arc::new(Owner { queue, local, share }) }
+    }
+
+    /// A command that brings a name.
+    fn naming(&self, ufrag: String, command: Command) -> Result<(), Refused> {
+        let share = self.owner.share.as_ref();
+        share.iter().for_each(|s| s.named(&ufrag));
+        let done = self.owner.queue.command(command);
+        if done.is_err() {
+            share.iter().for_each(|s| s.unnamed(&ufrag));
+        }
+        done
     }
 
     /// The real local addresses.
@@ -261,7 +298,7 @@ impl<U: Unit> Handle<U> {
     /// Opens a session. From now on its peer's checks are answered; how it goes, the
     /// listener is told.
     pub fn open(&self, open: Open) -> Result<(), Refused> {
-        self.owner.queue.command(Command::Open(Box::new(open)))
+        self.naming(open.local.ufrag.clone(), Command::Open(Box::new(open)))
     }
 
     /// Takes further candidates of the peer. Of a session that has ended: nothing happens.
@@ -272,7 +309,7 @@ impl<U: Unit> Handle<U> {
     /// Begins an ICE restart: new credentials on both sides. Media goes on the way it
     /// went until a new one is found; candidates that follow are of the new generation.
     pub fn restart(&self, id: Id, local: Credentials, remote: Credentials) -> Result<(), Refused> {
-        self.owner.queue.command(Command::Restart { id, local, remote })
+        self.naming(local.ufrag.clone(), Command::Restart { id, local, remote })
     }
 
     /// Ends a session, with BYE and close_notify. `done` is called when everything that it

@@ -84,6 +84,7 @@
 pub mod batch;
 pub mod control;
 pub mod demux;
+mod directory;
 pub mod dtls;
 pub mod engine;
 pub mod framing;

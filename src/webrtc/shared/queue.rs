@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::control::{COMMANDS, Command, Counters, FRAMES, Refused, RingId};
+use super::ice::Route;
 use super::net::Bell;
 
 /// Something for a ring, in order.
@@ -16,12 +17,28 @@ pub(super) enum Item<U> {
     Interrupt(RingId),
 }
 
+/// What was waiting for a thread.
+pub(super) struct Taken<U> {
+    pub commands: VecDeque<Command>,
+    /// From the thread that receives for all.
+    pub datagrams: VecDeque<(Route, Vec<u8>)>,
+    pub frames: VecDeque<Item<U>>,
+}
+
+impl<U> Default for Taken<U> {
+    fn default() -> Self {
+        Taken { commands: VecDeque::new(), datagrams: VecDeque::new(), frames: VecDeque::new() }
+    }
+}
+
 struct Waiting<U> {
-    frames: VecDeque<Item<U>>,
-    commands: VecDeque<Command>,
+    list: Taken<U>,
     /// The thread has ended.
     gone: bool,
 }
+
+/// Datagrams that may wait: what comes for a crowd of thousands in a quarter of a second.
+const DATAGRAMS: usize = 1_024;
 
 /// See the module.
 pub(super) struct Queue<U> {
@@ -35,7 +52,8 @@ pub(super) struct Queue<U> {
 
 impl<U> Queue<U> {
     pub fn new(bell: Bell) -> Self {
-        let waiting = Waiting { frames: VecDeque::with_capacity(FRAMES), commands: VecDeque::new(), gone: false };
+        let list = Taken { frames: VecDeque::with_capacity(FRAMES), ..Taken::default() };
+        let waiting = Waiting { list, gone: false };
         Queue {
             waiting: Mutex::new(waiting),
             rung: AtomicBool::new(false),
@@ -64,12 +82,12 @@ impl<U> Queue<U> {
     pub fn frame(&self, ring: RingId, unit: Arc<U>) -> bool {
         {
             let mut w = self.lock();
-            if w.gone || w.frames.len() >= FRAMES {
+            if w.gone || w.list.frames.len() >= FRAMES {
                 drop(w);
                 self.counters.frames_dropped.fetch_add(1, Ordering::Relaxed);
                 return false;
             }
-            w.frames.push_back(Item::Frame(ring, unit));
+            w.list.frames.push_back(Item::Frame(ring, unit));
         }
         self.ring();
         true
@@ -80,14 +98,14 @@ impl<U> Queue<U> {
     pub fn interrupt(&self, ring: RingId) {
         {
             let mut w = self.lock();
-            let said = w.frames.iter().rev().map_while(|i| match i {
+            let said = w.list.frames.iter().rev().map_while(|i| match i {
                 Item::Interrupt(r) => Some(*r == ring),
                 Item::Frame(..) => None,
             });
             if w.gone || said.into_iter().any(|same| same) {
                 return;
             }
-            w.frames.push_back(Item::Interrupt(ring));
+            w.list.frames.push_back(Item::Interrupt(ring));
         }
         self.ring();
     }
@@ -96,10 +114,10 @@ impl<U> Queue<U> {
     pub fn command(&self, command: Command) -> Result<(), Refused> {
         {
             let mut w = self.lock();
-            match (w.gone, w.commands.len()) {
+            match (w.gone, w.list.commands.len()) {
                 (true, _) => return Err(Refused::Gone),
                 (_, COMMANDS..) => return Err(Refused::Full),
-                _ => w.commands.push_back(command),
+                _ => w.list.commands.push_back(command),
             }
         }
         self.ring();
@@ -115,33 +133,46 @@ impl<U> Queue<U> {
                 drop(w);
                 return finished(command);
             }
-            w.commands.push_back(command);
+            w.list.commands.push_back(command);
         }
         self.ring();
     }
 
-    /// The thread's side: takes everything that waits. The lists are swapped, so that both
-    /// sides keep their memory.
-    pub fn take(&self, frames: &mut VecDeque<Item<U>>, commands: &mut VecDeque<Command>) {
+    /// A datagram that another thread received; where there is no room it is lost, as it
+    /// would be in a full socket, and counted.
+    pub fn datagram(&self, route: Route, data: &[u8]) {
+        {
+            let mut w = self.lock();
+            if w.gone || w.list.datagrams.len() >= DATAGRAMS {
+                drop(w);
+                self.counters.passed_dropped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            w.list.datagrams.push_back((route, data.to_vec()));
+        }
+        self.ring();
+    }
+
+    /// The thread's side: takes everything that waits. `taken` is empty, and the lists are
+    /// swapped, so that both sides keep their memory.
+    pub fn take(&self, taken: &mut Taken<U>) {
         // In this order: a ring that were heard after `rung` is false again would be one
         // that nobody repeats. And before the lists are looked at: what comes after that
         // rings anew.
         self.bell.hear();
         self.rung.store(false, Ordering::Release);
         let mut w = self.lock();
-        std::mem::swap(&mut w.frames, frames);
-        std::mem::swap(&mut w.commands, commands);
+        std::mem::swap(&mut w.list, taken);
     }
 
     /// The thread ends: nothing is taken any more. What still waited is let go.
     pub fn end(&self) {
-        let (frames, commands) = {
+        let list = {
             let mut w = self.lock();
             w.gone = true;
-            (std::mem::take(&mut w.frames), std::mem::take(&mut w.commands))
+            std::mem::take(&mut w.list)
         };
-        drop(frames);
-        commands.into_iter().for_each(finished);
+        list.commands.into_iter().for_each(finished);
     }
 
     /// What the thread waits on.
@@ -184,12 +215,12 @@ mod tests {
                 })
             })
             .collect();
-        let (mut frames, mut commands, mut got) = (VecDeque::new(), VecDeque::new(), 0);
+        let (mut taken, mut got) = (Taken::default(), 0);
         while got < 20_000 {
             poll.wait(Some(Duration::from_secs(60))).unwrap();
             assert!(poll.count() > 0, "asleep with {got}");
-            queue.take(&mut frames, &mut commands);
-            got += frames.drain(..).count();
+            queue.take(&mut taken);
+            got += taken.frames.drain(..).count();
         }
         senders.into_iter().for_each(|s| s.join().unwrap());
     }

@@ -81,6 +81,8 @@ pub struct Counters {
     pub unsent: AtomicU64,
     /// Frames that did not fit into the thread's queue: a core that does not keep up.
     pub frames_dropped: AtomicU64,
+    /// Datagrams from the thread that receives for all, that did not fit into the queue.
+    pub passed_dropped: AtomicU64,
     /// Sessions now.
     pub sessions: AtomicU64,
     /// TCP connections now.

@@ -78,11 +78,9 @@ impl Feeds {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-
     use super::super::super::control::{Command, Local};
     use super::super::super::net::Bell;
-    use super::super::super::queue::{Item, Queue};
+    use super::super::super::queue::{Item, Queue, Taken};
     use super::*;
     use crate::media::codec::{Codec, Track};
     use crate::media::gop;
@@ -102,14 +100,14 @@ mod tests {
         }
 
         fn take(&self) -> Vec<String> {
-            let (mut frames, mut commands) = (VecDeque::new(), VecDeque::new());
-            self.queue.take(&mut frames, &mut commands);
-            let said = commands.into_iter().map(|c| match c {
+            let mut taken = Taken::default();
+            self.queue.take(&mut taken);
+            let said = taken.commands.into_iter().map(|c| match c {
                 Command::Register(ring, _) => format!("register {ring}"),
                 Command::Unregister(ring) => format!("unregister {ring}"),
                 _ => "other".into(),
             });
-            let sent = frames.into_iter().map(|f| match f {
+            let sent = taken.frames.into_iter().map(|f| match f {
                 Item::Frame(ring, unit) => format!("{ring}: {}", unit.payload(0).unwrap()[0]),
                 Item::Interrupt(ring) => format!("{ring}: interrupt"),
             });

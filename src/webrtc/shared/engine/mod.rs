@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 use super::control::{self, Handle, Local, Open, Status};
 use super::dtls::{Context, Fingerprint, Side};
 use super::ice::{Credentials, Role};
-use super::thread;
+use super::thread::{self, Sockets};
 use crate::config::{Config, WebrtcEngine};
 use crate::error::{Error, Kind, Result};
 use crate::media::hub::AccessUnit;
@@ -49,20 +49,49 @@ pub struct Shared {
     ids: AtomicU64,
 }
 
-/// A media thread, and what belongs to it.
-struct Running {
+/// Most media threads: one sends some 400,000 packets a second.
+const THREADS: usize = 16;
+/// So many viewers a thread has before the next one gets any: each thread wakes up for
+/// each frame of its paths, and its memory is warm.
+const COMPANY: u64 = 100;
+
+/// A media thread, and the paths that it reads.
+struct Media {
     handle: Handle<AccessUnit>,
     feeds: Feeds,
+}
+
+/// The media threads, and what belongs to them.
+struct Running {
+    /// One per core; the first one receives for all.
+    threads: Vec<Media>,
     mapped: Mapped,
-    /// What it was started with, for the next one.
+    /// What they were started with, for the next ones.
     config: control::Config,
+    sockets: Sockets,
 }
 
 impl Running {
-    fn start(config: control::Config) -> io::Result<Arc<Self>> {
-        let handle = thread::start(config.clone())?;
-        Ok(Arc::new(Running { handle, feeds: Feeds::default(), mapped: Mapped::default(), config }))
+    fn start(config: control::Config, sockets: Sockets) -> io::Result<Arc<Self>> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let handles = thread::start(&config, &sockets, cores.min(THREADS))?;
+        let threads = handles.into_iter().map(|handle| Media { handle, feeds: Feeds::default() }).collect();
+        Ok(Arc::new(Running { threads, mapped: Mapped::default(), config, sockets }))
     }
+
+    /// The thread for the next viewer.
+    fn next(&self) -> Option<&Media> {
+        let sessions: Vec<u64> =
+            self.threads.iter().map(|t| t.handle.counters().sessions.load(Ordering::Relaxed)).collect();
+        self.threads.get(place(&sessions)?)
+    }
+}
+
+/// Where the next viewer goes, by how many there are on each thread: the first one that
+/// has little company, else the one that has least.
+fn place(sessions: &[u64]) -> Option<usize> {
+    let few = sessions.iter().position(|n| *n < COMPANY);
+    few.or_else(|| sessions.iter().enumerate().min_by_key(|(_, n)| **n).map(|(i, _)| i))
 }
 
 impl Shared {
@@ -75,7 +104,7 @@ impl Shared {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens the sockets and starts the thread, where any path of the configuration is
+    /// Opens the sockets and starts the threads, where any path of the configuration is
     /// served by this engine; once. Returns where it listens, when it begins to.
     ///
     /// Errors: an address cannot be had; the sentence names the key.
@@ -87,7 +116,8 @@ impl Shared {
         let mut wanted = control::Config::new(self.context.clone());
         wanted.udp = sockets(config.webrtc_udp_listen());
         wanted.tcp = sockets(config.webrtc_tcp_listen());
-        let started = Running::start(wanted).map_err(|error| {
+        let opened = Sockets::open(&wanted).and_then(|sockets| Running::start(wanted, sockets));
+        let started = opened.map_err(|error| {
             let udp = &config.webrtc_local_udp_address;
             let tcp = match config.webrtc_local_tcp_address.as_str() {
                 "" => String::new(),
@@ -99,7 +129,7 @@ impl Shared {
             };
             anyhow::anyhow!("cannot listen on webrtcLocalUDPAddress {udp}{tcp}: {error}{who}")
         })?;
-        let local = started.handle.local().clone();
+        let local = started.sockets.local().clone();
         *running = Some(started);
         Ok(Some(local))
     }
@@ -109,24 +139,37 @@ impl Shared {
         self.running().is_some()
     }
 
-    /// Ends all sessions and the thread; returns when its sockets are closed.
+    /// Ends all sessions and the threads; returns when nobody sends any more.
     pub async fn shutdown(&self) {
         let Some(running) = self.running().take() else { return };
-        let (tx, done) = oneshot::channel();
-        running.handle.shutdown("camgate is shutting down", Some(Box::new(move || _ = tx.send(()))));
-        if tokio::time::timeout(END, done).await.is_err() {
-            tracing::error!("the media thread does not end");
+        let ends = running.threads.iter().map(|t| {
+            let (tx, done) = oneshot::channel();
+            t.handle.shutdown("camgate is shutting down", Some(Box::new(move || _ = tx.send(()))));
+            done
+        });
+        let ends: Vec<_> = ends.collect();
+        let all = async {
+            for end in ends {
+                let _ = end.await;
+            }
+        };
+        if tokio::time::timeout(END, all).await.is_err() {
+            tracing::error!("a media thread does not end");
         }
     }
 
-    /// The thread has died, and with it all its sessions: the next viewer gets a new one.
+    /// A thread has died, and with it all its sessions: the next viewer gets new ones.
     fn died(&self, dead: &Arc<Running>) -> Error {
         let mut running = self.running();
         if running.as_ref().is_some_and(|r| Arc::ptr_eq(r, dead)) {
-            tracing::error!("the media thread has died: starting another one");
-            match Running::start(dead.config.clone()) {
+            tracing::error!("a media thread has died: starting others");
+            // The first one receives for all, and one at a time may.
+            for thread in &dead.threads {
+                thread.handle.shutdown("another media thread has died", None);
+            }
+            match Running::start(dead.config.clone(), dead.sockets.clone()) {
                 Ok(next) => *running = Some(next),
-                Err(error) => tracing::error!("the media thread cannot be started again: {error}"),
+                Err(error) => tracing::error!("the media threads cannot be started again: {error}"),
             }
         }
         Error::new(Kind::Unavailable, "the media thread has ended").retry_after(1)
@@ -136,11 +179,14 @@ impl Shared {
         let running = self.running().clone();
         let not_there = || Error::new(Kind::Unavailable, "the engine shared is not running").retry_after(2);
         let running = running.ok_or_else(not_there)?;
-        let handle = &running.handle;
         let Opening { id: session, offer, plan, subscription, gathering } = opening;
         let (section, offered) = anchor(&offer, &plan)?;
-        let mapped = running.mapped.get(handle, &gathering).await;
-        let ours = candidates::ours(handle.local(), &gathering, mapped);
+        // Asked by the thread that receives the answer.
+        let mapped = match running.threads.first() {
+            Some(first) => running.mapped.get(&first.handle, &gathering).await,
+            None => None,
+        };
+        let ours = candidates::ours(running.sockets.local(), &gathering, mapped);
         if ours.lines.is_empty() {
             let what = "the engine shared has no address to offer: check webrtcLocalUDPAddress, webrtcIPsFromInterfaces with its list, and webrtcAdditionalHosts";
             return Err(Error::new(Kind::Internal, what));
@@ -149,7 +195,9 @@ impl Shared {
             control::Refused::Gone => self.died(&running),
             full => peer::refused(full),
         };
-        let feed = running.feeds.of(subscription.hub(), handle).map_err(gone)?;
+        let media = running.next().ok_or_else(not_there)?;
+        let handle = &media.handle;
+        let feed = media.feeds.of(subscription.hub(), handle).map_err(gone)?;
         let (streams, ids) = streams::streams(&plan, |kind| feed.ring(kind));
         let (local, state, status) = (peer::credentials(), State::new(), Arc::new(Status::default()));
         let transport = Transport {
@@ -211,4 +259,19 @@ fn sockets(mut wanted: Vec<SocketAddr>) -> Vec<SocketAddr> {
         wanted.retain(|a| a.is_ipv6() || !a.ip().is_unspecified());
     }
     wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn viewers_have_company_and_then_spread() {
+        assert_eq!(place(&[]), None);
+        assert_eq!(place(&[0, 0]), Some(0));
+        assert_eq!(place(&[COMPANY - 1, 0]), Some(0));
+        assert_eq!(place(&[COMPANY, 0]), Some(1));
+        assert_eq!(place(&[COMPANY, COMPANY, 7]), Some(2));
+        assert_eq!(place(&[180, 170, 190]), Some(1));
+    }
 }

@@ -15,5 +15,5 @@ pub use receive::Receiver;
 #[cfg(test)]
 pub use send::Trouble;
 pub use send::{Outcome, Sender};
-pub use tcp::{CONNECTIONS, LISTENERS, Tcp, listen};
+pub use tcp::{CONNECTIONS, Connection, LISTENERS, Tcp, listen};
 pub use udp::Udp;

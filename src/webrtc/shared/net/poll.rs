@@ -62,6 +62,11 @@ impl Poll {
         self.control(libc::EPOLL_CTL_ADD, fd, true, false, token)
     }
 
+    /// Watches it no more: it goes to another thread.
+    pub fn remove(&self, fd: &impl AsFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd, false, false, 0)
+    }
+
     /// What it is watched for from now on.
     pub fn change(&self, fd: &impl AsFd, token: u64, read: bool, write: bool) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_MOD, fd, read, write, token)

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::batch::Run;
@@ -30,7 +31,8 @@ pub const CONNECTIONS: u64 = 1 << 32;
 /// See [`CONNECTIONS`].
 pub const LISTENERS: u64 = 1 << 16;
 
-struct Connection {
+/// A connection.
+pub struct Connection {
     stream: TcpStream,
     route: Route,
     deframer: Deframer,
@@ -45,7 +47,7 @@ struct Connection {
 
 /// All listeners and connections of a thread.
 pub struct Tcp {
-    listeners: Vec<TcpListener>,
+    listeners: Arc<[TcpListener]>,
     /// Listeners rest until then.
     rests: Option<Instant>,
     open: HashMap<u32, Connection>,
@@ -106,7 +108,7 @@ fn plain(a: SocketAddr) -> SocketAddr {
 impl Tcp {
     /// With listeners. `most`: connections in all, and strangers of one address; `patience`: how long
     /// a stranger may stay.
-    pub fn new(listeners: Vec<TcpListener>, most: (usize, usize), patience: Duration) -> Tcp {
+    pub fn new(listeners: Arc<[TcpListener]>, most: (usize, usize), patience: Duration) -> Tcp {
         Tcp {
             listeners,
             rests: None,
@@ -184,28 +186,53 @@ impl Tcp {
             self.refused += 1;
             return;
         };
-        while self.open.contains_key(&self.next) {
-            self.next = self.next.wrapping_add(1);
-        }
-        let n = self.next;
-        self.next = n.wrapping_add(1);
-        if poll.add(&stream, CONNECTIONS + u64::from(n)).is_err() {
-            self.refused += 1;
-            return;
-        }
-        let route = Route { via: Via::Tcp(n), local: plain(local), remote };
         let connection = Connection {
             stream,
-            route,
+            route: Route { via: Via::Tcp(0), local: plain(local), remote },
             deframer: Deframer::default(),
             out: Vec::new(),
             known: false,
             blocked: false,
             within: false,
         };
-        self.open.insert(n, connection);
-        *self.strangers_of.entry(remote.ip()).or_default() += 1;
+        self.enter(connection, now, poll);
+    }
+
+    /// Watches a connection under a number of its own.
+    fn enter(&mut self, mut connection: Connection, now: Instant, poll: &Poll) -> Option<u32> {
+        while self.open.contains_key(&self.next) {
+            self.next = self.next.wrapping_add(1);
+        }
+        let n = self.next;
+        self.next = n.wrapping_add(1);
+        if poll.add(&connection.stream, CONNECTIONS + u64::from(n)).is_err() {
+            self.refused += 1;
+            return None;
+        }
+        connection.route.via = Via::Tcp(n);
+        *self.strangers_of.entry(connection.route.remote.ip()).or_default() += 1;
         self.strangers.push_back((now + self.patience, n));
+        self.open.insert(n, connection);
+        Some(n)
+    }
+
+    /// Gives a stranger's connection away: it has named a session of another thread.
+    pub fn give(&mut self, n: u32, poll: &Poll) -> Option<Connection> {
+        let connection = self.open.remove(&n)?;
+        if !connection.known {
+            self.no_stranger(connection.route.remote.ip());
+        }
+        poll.remove(&connection.stream).ok().map(|()| connection)
+    }
+
+    /// Takes a connection that another thread gave away: its number, and where it leads.
+    pub fn adopt(&mut self, connection: Connection, now: Instant, poll: &Poll) -> Option<(u32, Route)> {
+        if self.open.len() >= self.most.0 {
+            self.refused += 1;
+            return None;
+        }
+        let n = self.enter(connection, now, poll)?;
+        Some((n, self.open.get(&n)?.route))
     }
 
     /// Reads what a connection has, once, and hands over each whole frame. Returns false

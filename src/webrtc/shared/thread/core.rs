@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::super::batch::Batch;
 use super::super::control::{Command, Done, Event, Id, Open, RingId};
 use super::super::demux::{Protocol, classify};
+use super::super::directory::Share;
 use super::super::dtls::Context;
 use super::super::ice::{Route, Via};
 use super::super::net::{Udp, monotonic};
@@ -69,12 +70,12 @@ fn clock() -> Clock {
 }
 
 impl<U: Unit> Core<U> {
-    pub fn new(context: Context, most: usize, budget: usize) -> Self {
+    pub fn new(context: Context, most: usize, budget: usize, share: Option<Share>) -> Self {
         let now = Instant::now();
         Core {
             context,
             most,
-            table: Table::default(),
+            table: Table::new(share),
             shelves: HashMap::new(),
             fresh: Vec::new(),
             wheel: Wheel::new(now),
@@ -114,7 +115,7 @@ impl<U: Unit> Core<U> {
             }),
             Command::Restart { id, local, remote } => {
                 let Some(key) = self.table.by_id(id).filter(|k| !self.table.is_anothers(*k, &local.ufrag)) else {
-                    return;
+                    return self.table.disown(&local.ufrag);
                 };
                 self.with(id, |s, _| s.agent().restart(local, Some(remote)));
                 self.table.renamed(key);
@@ -125,6 +126,8 @@ impl<U: Unit> Core<U> {
             }
             Command::Register(id, cap) => self.register(id, cap),
             Command::Unregister(id) => _ = self.shelves.remove(&id),
+            // The thread's: it has the connections.
+            Command::Adopt(_) => {}
             Command::Reflexive { server, wait, answer } => self.questions.ask(server, wait, answer, self.now),
             Command::Shutdown { why, done } => {
                 self.over = true;
@@ -159,6 +162,7 @@ impl<U: Unit> Core<U> {
             true => None,
         };
         if let Some(why) = refused {
+            self.table.disown(&local.ufrag);
             return (open.listener)(Event::Closed(why.into()));
         }
         let bases: Vec<_> = bases.into_iter().filter(|b| sockets.iter().any(|s| s.owns(*b))).collect();

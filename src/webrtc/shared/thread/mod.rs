@@ -6,10 +6,11 @@
 //! costs a look for its session and is gone; a connection is closed after a while.
 
 mod core;
+mod door;
 mod reflexive;
+mod start;
 mod table;
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,12 +18,17 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use self::core::{Core, Received};
+use self::door::Door;
 use super::batch::Batch;
-use super::control::{Command, Config, Handle, Local};
+use super::control::{Command, Config};
+use super::directory::Share;
 use super::ice::{Route, Via};
-use super::net::{Bell, CONNECTIONS, LISTENERS, Outcome, Poll, Receiver, Sender, Tcp, Udp, listen};
-use super::queue::{Item, Queue};
+use super::net::{CONNECTIONS, LISTENERS, Outcome, Poll, Receiver, Sender, Tcp, Udp};
+use super::queue::{Item, Queue, Taken};
 use super::ring::Unit;
+
+pub use self::door::Adopted;
+pub use self::start::{Sockets, start};
 
 /// The token of the bell; sockets follow.
 const BELL: u64 = 0;
@@ -33,42 +39,14 @@ const ROUNDS: usize = 4;
 /// Frames without meaning that a connection may send before it is closed.
 const RUBBISH: u32 = 16;
 
-/// Binds the sockets and starts a thread; it runs until it is told to end. The error is
-/// that of an address that cannot be bound.
-pub fn start<U>(config: Config) -> io::Result<Handle<U>>
-where
-    U: Unit + Send + Sync + 'static,
-{
-    let sockets: Vec<Udp> = config.udp.iter().map(|a| Udp::bind(*a, config.buffers)).collect::<io::Result<_>>()?;
-    let listeners = config.tcp.iter().map(|a| listen(*a)).collect::<io::Result<Vec<_>>>()?;
-    let local = Local {
-        udp: sockets.iter().map(Udp::address).collect(),
-        tcp: listeners.iter().map(|l| l.local_addr()).collect::<io::Result<_>>()?,
-    };
-    let poll = Poll::new()?;
-    let queue = Arc::new(Queue::new(Bell::new()?));
-    poll.add(queue.bell(), BELL)?;
-    for (i, socket) in sockets.iter().enumerate() {
-        poll.add(socket, BELL + 1 + i as u64)?;
-    }
-    let tcp = Tcp::new(listeners, config.connections, config.strangers);
-    tcp.begin(&poll)?;
-    let theirs = queue.clone();
-    let name = config.name.clone();
-    // What points into itself is made where it stays.
-    let run = move || Thread::new(config, sockets, tcp, poll, theirs).run();
-    std::thread::Builder::new().name(name).spawn(run)?;
-    Ok(Handle::new(queue, local))
-}
-
 struct Thread<U> {
     core: Core<U>,
     out: Out,
-    receiver: Receiver,
+    /// Of the thread that receives.
+    receiver: Option<Receiver>,
+    door: Option<Door<U>>,
     poll: Poll,
-    /// The kernel said that there is more.
-    frames: VecDeque<Item<U>>,
-    commands: VecDeque<Command>,
+    taken: Taken<U>,
     /// Frames of a connection: their bytes one behind the other, and where each ends.
     inbox: (Vec<u8>, Vec<usize>),
     /// Rubbish by connection.
@@ -78,17 +56,18 @@ struct Thread<U> {
 }
 
 /// The queue is closed when the thread ends, however it does.
-struct End<U>(Arc<Queue<U>>);
+struct End<U>(Arc<Queue<U>>, Option<Share>);
 
 impl<U> Drop for End<U> {
     fn drop(&mut self) {
         self.0.end();
+        self.1.iter().for_each(Share::end);
     }
 }
 
 /// What leaves.
 struct Out {
-    sockets: Vec<Udp>,
+    sockets: Arc<[Udp]>,
     tcp: Tcp,
     sender: Sender,
     outcome: Outcome,
@@ -110,22 +89,40 @@ impl Out {
 }
 
 impl<U: Unit> Thread<U> {
-    fn new(config: Config, sockets: Vec<Udp>, tcp: Tcp, poll: Poll, queue: Arc<Queue<U>>) -> Self {
-        let sender = Sender::new(config.egress, &sockets);
+    /// `receives`: it reads the sockets and takes connections, for the others too where it
+    /// has a door to them.
+    fn new(
+        config: Config,
+        sockets: Sockets,
+        (receives, share, door): (bool, Option<Share>, Option<Door<U>>),
+        poll: Poll,
+        queue: Arc<Queue<U>>,
+    ) -> io::Result<Self> {
+        // From here on: whatever goes wrong closes the queue.
+        let queue = End(queue, share.clone());
+        let listeners = if receives { sockets.tcp } else { Arc::default() };
+        let tcp = Tcp::new(listeners, config.connections, config.strangers);
+        if receives {
+            for (i, socket) in sockets.udp.iter().enumerate() {
+                poll.add(socket, BELL + 1 + i as u64)?;
+            }
+            tcp.begin(&poll)?;
+        }
+        let sender = Sender::new(config.egress, &sockets.udp);
         #[cfg(test)]
         let sender = sender.with_trouble(config.trouble.clone());
-        Thread {
-            core: Core::new(config.context, config.sessions, config.budget),
-            out: Out { sockets, tcp, sender, outcome: Outcome::default() },
-            receiver: Receiver::new(),
+        Ok(Thread {
+            core: Core::new(config.context, config.sessions, config.budget, share),
+            out: Out { sockets: sockets.udp, tcp, sender, outcome: Outcome::default() },
+            receiver: receives.then(Receiver::new),
+            door,
             poll,
-            frames: VecDeque::new(),
-            commands: VecDeque::new(),
+            taken: Taken::default(),
             inbox: (Vec::new(), Vec::new()),
             strikes: Default::default(),
             routes: Default::default(),
-            queue: End(queue),
-        }
+            queue,
+        })
     }
 
     fn run(mut self) {
@@ -188,20 +185,36 @@ impl<U: Unit> Thread<U> {
         self.after();
     }
 
-    /// Commands and frames.
+    /// Commands, what the thread that receives has passed on, and frames.
     fn control(&mut self) {
-        self.queue.0.take(&mut self.frames, &mut self.commands);
-        for command in self.commands.drain(..) {
-            self.core.command(command, &self.out.sockets);
-            if self.core.batch.bytes() >= ENOUGH {
-                self.out.flush(&mut self.core.batch, &self.poll);
+        let mut taken = std::mem::take(&mut self.taken);
+        self.queue.0.take(&mut taken);
+        for command in taken.commands.drain(..) {
+            match command {
+                Command::Adopt(adopted) => self.adopt(*adopted),
+                other => self.core.command(other, &self.out.sockets),
             }
+            self.relieve();
         }
-        for item in self.frames.drain(..) {
+        let (received, mut foreign) = (taken.datagrams.len() as u64, 0);
+        for (route, mut data) in taken.datagrams.drain(..) {
+            foreign += u64::from(self.core.receive(route, &mut data) == Received::Foreign);
+            self.relieve();
+        }
+        self.count(received, foreign);
+        for item in taken.frames.drain(..) {
             match item {
                 Item::Frame(ring, unit) => self.core.frame(ring, unit),
                 Item::Interrupt(ring) => self.core.interrupt(ring),
             }
+        }
+        self.taken = taken;
+    }
+
+    /// Sends, where enough waits.
+    fn relieve(&mut self) {
+        if self.core.batch.bytes() >= ENOUGH {
+            self.out.flush(&mut self.core.batch, &self.poll);
         }
     }
 
@@ -209,21 +222,25 @@ impl<U: Unit> Thread<U> {
     fn datagrams(&mut self, i: usize) {
         let (mut received, mut foreign) = (0, 0);
         for _ in 0..ROUNDS {
-            let Some(socket) = self.out.sockets.get(i) else { break };
+            let (Some(socket), Some(receiver)) = (self.out.sockets.get(i), &mut self.receiver) else { break };
             // An error is that of a packet that we sent.
-            let more = self.receiver.receive(socket).unwrap_or(true);
-            for k in 0..self.receiver.count() {
+            let more = receiver.receive(socket).unwrap_or(true);
+            for k in 0..receiver.count() {
                 received += 1;
-                let Some((remote, local, data)) = self.receiver.get(k, socket) else {
+                let Some((remote, local, data)) = receiver.get(k, socket) else {
                     foreign += 1;
                     continue;
                 };
                 let route = Route { via: Via::Udp, local: plain(local), remote: plain_remote(remote) };
+                if let Some(door) = &mut self.door
+                    && let Some(to) = door.whose(&route, data)
+                {
+                    door.pass(to, route, data);
+                    continue;
+                }
                 foreign += u64::from(self.core.receive(route, data) == Received::Foreign);
             }
-            if self.core.batch.bytes() >= ENOUGH {
-                self.out.flush(&mut self.core.batch, &self.poll);
-            }
+            self.relieve();
             if !more {
                 break;
             }
@@ -248,13 +265,33 @@ impl<U: Unit> Thread<U> {
             bytes.extend_from_slice(frame);
             ends.push(bytes.len());
         });
-        let Some(route) = by else { return };
+        let (bytes, ends) = (std::mem::take(&mut self.inbox.0), std::mem::take(&mut self.inbox.1));
+        self.inbox = match by {
+            Some(route) => self.connected(n, route, bytes, ends),
+            None => (bytes, ends),
+        };
+    }
+
+    /// Takes frames of a connection, one behind the other; gives their memory back.
+    fn connected(&mut self, n: u32, route: Route, mut bytes: Vec<u8>, ends: Vec<usize>) -> (Vec<u8>, Vec<usize>) {
         self.routes.insert(n, route);
         let (mut from, mut foreign, mut received) = (0, 0, 0);
-        let (mut bytes, ends) = (std::mem::take(&mut self.inbox.0), std::mem::take(&mut self.inbox.1));
-        for end in &ends {
-            let Some(data) = bytes.get_mut(from..*end) else { break };
-            from = *end;
+        for (i, end) in ends.iter().copied().enumerate() {
+            let Some(data) = bytes.get_mut(from..end) else { break };
+            if let Some(door) = &mut self.door
+                && !self.out.tcp.is_known(n)
+                && let Some(to) = door.whose(&route, data)
+            {
+                // It is that session's, with all that has not been looked at yet.
+                if let Some(connection) = self.out.tcp.give(n, &self.poll) {
+                    let ends = ends.iter().skip(i).map(|e| e - from).collect();
+                    door.give(to, Adopted { connection, bytes: bytes.split_off(from), ends });
+                }
+                self.strikes.remove(&n);
+                self.routes.remove(&n);
+                break;
+            }
+            from = end;
             received += 1;
             match self.core.receive(route, data) {
                 Received::Authentic => self.out.tcp.known(n),
@@ -262,7 +299,6 @@ impl<U: Unit> Thread<U> {
                 Received::Foreign => foreign += 1,
             }
         }
-        self.inbox = (bytes, ends);
         self.count(received, foreign);
         if foreign > 0 && !self.out.tcp.is_known(n) {
             let strikes = self.strikes.entry(n).or_default();
@@ -271,6 +307,15 @@ impl<U: Unit> Thread<U> {
                 self.out.tcp.refused += 1;
                 self.out.tcp.close(n);
             }
+        }
+        (bytes, ends)
+    }
+
+    /// Takes over a connection that the thread that receives has taken.
+    fn adopt(&mut self, adopted: Adopted) {
+        let Adopted { connection, bytes, ends } = adopted;
+        if let Some((n, route)) = self.out.tcp.adopt(connection, Instant::now(), &self.poll) {
+            self.connected(n, route, bytes, ends);
         }
     }
 

@@ -2,23 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rand::RngExt;
 
 use super::super::control::{Event, Id, Listener, RingId, Status};
-use super::super::ice::Route;
+use super::super::directory::{KEPT, Share};
+use super::super::ice::{Route, Via};
 use super::super::session::Session;
 use super::super::stun::{Class, Message};
 
 /// Routes that a session is known by; browsers have a handful. Of more, the oldest is
 /// forgotten, and is known again by the next check that comes by it.
 const ROUTES: usize = 16;
-/// A route stays with the session that something authentic came to within this: browsers
-/// check every 2.5 s and report every second. After that it is the next one's: a NAT has
-/// given it to somebody else.
-const KEPT: Duration = Duration::from_secs(3);
-
 /// One session, and what the thread knows of it.
 pub(super) struct Entry {
     pub id: Id,
@@ -67,9 +63,16 @@ pub(super) struct Table {
     ufrags: HashMap<String, u32>,
     tags: HashMap<u32, u32>,
     routes: HashMap<Route, u32>,
+    /// Where there are several threads.
+    share: Option<Share>,
 }
 
 impl Table {
+    /// An empty one. `share`: what is known here is told to the other threads.
+    pub fn new(share: Option<Share>) -> Table {
+        Table { share, ..Table::default() }
+    }
+
     pub fn len(&self) -> usize {
         self.ids.len()
     }
@@ -103,7 +106,7 @@ impl Table {
     pub fn tag(&self) -> u32 {
         loop {
             let tag = rand::rng().random();
-            if !self.tags.contains_key(&tag) {
+            if !self.tags.contains_key(&tag) && self.share.as_ref().is_none_or(|s| s.tagged(tag)) {
                 return tag;
             }
         }
@@ -111,7 +114,15 @@ impl Table {
 
     /// Whether a session can come in under these names.
     pub fn takes(&self, id: Id, ufrag: &str) -> bool {
-        !self.ids.contains_key(&id) && !self.ufrags.contains_key(ufrag)
+        let elsewhere = || self.share.as_ref().is_some_and(|s| s.is_elsewhere(ufrag));
+        !self.ids.contains_key(&id) && !self.ufrags.contains_key(ufrag) && !elsewhere()
+    }
+
+    /// A name that was asked for did not come into use.
+    pub fn disown(&self, ufrag: &str) {
+        if !self.ufrags.contains_key(ufrag) {
+            self.share.iter().for_each(|s| s.unnamed(ufrag));
+        }
     }
 
     pub fn insert(&mut self, new: New) -> u32 {
@@ -150,20 +161,25 @@ impl Table {
         let now: Vec<String> = entry.session.ufrags().map(str::to_owned).collect();
         for old in entry.ufrags.iter().filter(|u| !now.contains(u)) {
             self.ufrags.remove(old);
+            self.share.iter().for_each(|s| s.unnamed(old));
         }
-        for new in &now {
+        for new in now.iter().filter(|u| !entry.ufrags.contains(u)) {
             self.ufrags.insert(new.clone(), key);
+            self.share.iter().for_each(|s| s.named(new));
         }
         entry.ufrags = now;
     }
 
     /// Whether a ufrag is another session's.
     pub fn is_anothers(&self, key: u32, ufrag: &str) -> bool {
-        self.ufrags.get(ufrag).is_some_and(|k| *k != key)
+        self.ufrags.get(ufrag).is_some_and(|k| *k != key) || self.share.as_ref().is_some_and(|s| s.is_elsewhere(ufrag))
     }
 
     /// Something authentic came for a session by a route.
     pub fn heard(&mut self, key: u32, route: Route, now: Instant) {
+        if self.share.as_ref().is_some_and(|s| route.via == Via::Udp && !s.claim(route, now)) {
+            return;
+        }
         match self.routes.get(&route).copied() {
             Some(owner) if owner == key => {}
             Some(owner) => {
@@ -190,6 +206,7 @@ impl Table {
             if let Some((at, _)) = spare.min_by_key(|(_, r)| r.1) {
                 let (old, _) = entry.routes.swap_remove(at);
                 self.routes.remove(&old);
+                self.share.iter().for_each(|s| s.leave(&old));
             }
         }
     }
@@ -210,13 +227,16 @@ impl Table {
         self.free.push(key);
         self.ids.remove(&entry.id);
         self.tags.remove(&entry.tag);
+        self.share.iter().for_each(|s| s.untagged(entry.tag));
         for ufrag in &entry.ufrags {
             self.ufrags.remove(ufrag);
+            self.share.iter().for_each(|s| s.unnamed(ufrag));
         }
         let routes: Vec<Route> = std::mem::take(&mut entry.routes).into_iter().map(|r| r.0).collect();
         for route in &routes {
             if self.routes.get(route) == Some(&key) {
                 self.routes.remove(route);
+                self.share.iter().for_each(|s| s.leave(route));
             }
         }
         Some((entry, routes))
@@ -230,6 +250,8 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::super::dtls::{Context, Fingerprint, Side};
     use super::super::super::ice::{Credentials, Role, Via};
     use super::super::super::session::Opening;

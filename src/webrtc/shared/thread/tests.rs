@@ -299,3 +299,20 @@ fn a_stun_server_is_asked_by_the_socket_of_all_sessions() {
     ask(Duration::from_millis(50), stranger.local_addr().unwrap());
     assert_eq!(answers.recv_timeout(PATIENCE).unwrap(), None);
 }
+
+#[test]
+fn viewers_of_another_thread_than_the_one_that_receives() {
+    for (listen, to) in [("127.0.0.1:0", "127.0.0.1"), ("[::]:0", "127.0.0.2"), ("[::]:0", "::1")] {
+        let mut server = Server::of(3, &[listen], &[], |_| ());
+        let client = Client::udp(&server, (to.parse::<std::net::IpAddr>().unwrap(), server.udp().port()).into());
+        let (mut client, mut seen) = watch(&mut server, client);
+        goes_on(&mut server, &mut client, &mut seen);
+        let mut server = Server::of(3, &[], &[listen], |_| ());
+        let client = Client::tcp(&server, (to.parse::<std::net::IpAddr>().unwrap(), server.tcp().port()).into());
+        let (mut client, mut seen) = watch(&mut server, client);
+        goes_on(&mut server, &mut client, &mut seen);
+        let counters = server.handle.counters();
+        wait("the connection is there still", || counters.connections.load(Ordering::Relaxed) == 0);
+        assert_eq!(counters.passed_dropped.load(Ordering::Relaxed), 0);
+    }
+}

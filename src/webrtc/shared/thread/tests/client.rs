@@ -42,6 +42,8 @@ pub fn wait(what: &str, mut done: impl FnMut() -> bool) {
 /// A thread with one path of video.
 pub struct Server {
     pub handle: Handle<Frame>,
+    /// Of the threads before that.
+    _others: Vec<Handle<Frame>>,
     pub feed: Feed<Frame>,
     pub context: Context,
     sent: u32,
@@ -77,14 +79,21 @@ impl Seen {
 
 impl Server {
     pub fn new(udp: &[&str], tcp: &[&str], change: impl FnOnce(&mut Config)) -> Server {
+        Server::of(1, udp, tcp, change)
+    }
+
+    /// With so many threads, and all viewers on the last one.
+    pub fn of(threads: usize, udp: &[&str], tcp: &[&str], change: impl FnOnce(&mut Config)) -> Server {
         let context = Context::new().unwrap();
         let mut config = Config::new(context.clone());
         config.udp = udp.iter().map(|a| a.parse().unwrap()).collect();
         config.tcp = tcp.iter().map(|a| a.parse().unwrap()).collect();
         change(&mut config);
-        let handle = super::super::start(config).unwrap();
+        let sockets = super::super::Sockets::open(&config).unwrap();
+        let mut others = super::super::start(&config, &sockets, threads).unwrap();
+        let handle = others.pop().unwrap();
         let feed = handle.ring(Cap::default()).unwrap();
-        Server { handle, feed, context, sent: 0, ids: 0 }
+        Server { handle, _others: others, feed, context, sent: 0, ids: 0 }
     }
 
     pub fn udp(&self) -> SocketAddr {

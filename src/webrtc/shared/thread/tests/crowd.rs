@@ -116,10 +116,10 @@ fn a_feed_that_is_full_goes_on_with_a_key_frame() {
         assert!(feed.push(frame(n, n == 0, 1, 10)));
     }
     assert!(!feed.push(frame(1, false, 1, 10)));
-    let (mut frames, mut commands) = Default::default();
-    queue.take(&mut frames, &mut commands);
-    assert_eq!(frames.len(), super::super::super::control::FRAMES);
-    commands.clear();
+    let mut taken = super::super::super::queue::Taken::default();
+    queue.take(&mut taken);
+    assert_eq!(taken.frames.len(), super::super::super::control::FRAMES);
+    taken.commands.clear();
     assert!(!feed.push(frame(2, false, 1, 10)));
     assert!(feed.push(frame(3, true, 1, 10)));
     assert!(feed.push(frame(4, false, 1, 10)));
@@ -127,11 +127,11 @@ fn a_feed_that_is_full_goes_on_with_a_key_frame() {
     // Said twice, told once.
     feed.interrupt();
     feed.interrupt();
-    frames.clear();
-    queue.take(&mut frames, &mut commands);
-    assert_eq!(frames.len(), 3);
+    taken.frames.clear();
+    queue.take(&mut taken);
+    assert_eq!(taken.frames.len(), 3);
     // Commands are bounded, what gives something back is not.
-    commands.clear();
+    taken.commands.clear();
     for _ in 0..super::super::super::control::COMMANDS {
         handle.candidates(1, vec![]).unwrap();
     }
