@@ -255,6 +255,7 @@ impl<U> fmt::Debug for Handle<U> {
 }
 
 impl<U: Unit> Handle<U> {
+    #[cfg(test)]
     pub(super) fn new(queue: Arc<Queue<U>>, local: Local) -> Self {
         Handle::shared(queue, local, None)
     }

@@ -1,11 +1,12 @@
-//! The engine `shared`: all viewers on one UDP port, one media thread, nothing per
+//! The engine `shared`: all viewers on one UDP port, a media thread per core, nothing per
 //! viewer but memory. `webrtcEngine: shared` serves a path's viewers with it.
 //!
 //! # Rooms and arrows
 //! ```text
 //!  engine    behind webrtc::engine: offers in, answers out          (tokio)
 //!    │  control, queue, status: commands and frames, bounded; numbers by atomics
-//!  thread    one, so far: wakes up, receives, sends, keeps time    (a thread, no tokio)
+//!  thread    wakes up, receives, sends, keeps time        (a thread each, no tokio)
+//!    ├─► directory whose is what, where there are several; the first one receives for all
 //!    ├─► net       sockets: recvmmsg, sendmmsg, GSO; TCP connections
 //!    │     └─► demux (which protocol), framing (RFC 4571)
 //!    ├─► wheel     when which session wants to be called
@@ -27,11 +28,11 @@
 //!   per viewer) is the Hub's: a thread is one reader of a rendition however many viewers
 //!   it has; the subscription that comes with each viewer counts it and tells its end, and
 //!   is never played.
-//! - **Several threads would share the port** by SO_REUSEPORT (not there yet). The kernel keeps a remote address with
-//!   one socket; a session belongs to the thread that its first authentic STUN message
-//!   reaches. A packet that lands elsewhere (an address has moved) is handed over, bounded
-//!   and counted. One thread is enough for 1,000 viewers (0.31 of a core, fan-out.md), so
-//!   begin with one and keep the door open.
+//! - **Several threads** send by the same sockets, and the first one receives for all: a
+//!   viewer says some three packets a second, and what is another thread's is passed on,
+//!   bounded and counted (`thread::door`, which says why not SO_REUSEPORT). A TCP connection goes
+//!   to the thread whose session it names. Viewers have company first, a hundred on a
+//!   thread, and then spread.
 //! - **The control runtime** makes the answer: certificate and OpenSSL context exist
 //!   already, so that a join costs random numbers and SDP. OpenSSL's object is made when
 //!   the first DTLS packet comes by a way that ICE has verified, not before: a POST that
@@ -72,7 +73,6 @@
 //! sendmmsg has one control message for all, GSO needs one for each).
 //!
 //! # Still to be done
-//! - Several threads: what lands with another one than its session's is dropped so far.
 //! - Transport-wide feedback is read already, but sending needs a number in each packet
 //!   that differs per viewer and retransmission, and its history. Congestion goes by REMB
 //!   and loss (`session::congestion`).

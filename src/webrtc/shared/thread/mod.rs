@@ -8,6 +8,7 @@
 mod core;
 mod door;
 mod reflexive;
+mod routes;
 mod start;
 mod table;
 
@@ -19,6 +20,7 @@ use std::time::Instant;
 
 use self::core::{Core, Received};
 use self::door::Door;
+use self::routes::{any, plain, plain_remote};
 use super::batch::Batch;
 use super::control::{Command, Config};
 use super::directory::Share;
@@ -226,9 +228,8 @@ impl<U: Unit> Thread<U> {
             // An error is that of a packet that we sent.
             let more = receiver.receive(socket).unwrap_or(true);
             for k in 0..receiver.count() {
-                received += 1;
                 let Some((remote, local, data)) = receiver.get(k, socket) else {
-                    foreign += 1;
+                    (received, foreign) = (received + 1, foreign + 1);
                     continue;
                 };
                 let route = Route { via: Via::Udp, local: plain(local), remote: plain_remote(remote) };
@@ -238,6 +239,7 @@ impl<U: Unit> Thread<U> {
                     door.pass(to, route, data);
                     continue;
                 }
+                received += 1;
                 foreign += u64::from(self.core.receive(route, data) == Received::Foreign);
             }
             self.relieve();
@@ -375,31 +377,6 @@ impl<U: Unit> Thread<U> {
         if !self.core.over {
             self.core.dones.drain(..).for_each(|done| done());
         }
-    }
-}
-
-/// Our end without scope and flow, as it is told in candidates.
-fn plain(a: SocketAddr) -> SocketAddr {
-    SocketAddr::new(a.ip(), a.port())
-}
-
-/// The peer's end without its flow label; the scope of a link-local one stays.
-fn plain_remote(a: SocketAddr) -> SocketAddr {
-    match a {
-        SocketAddr::V6(mut v6) => {
-            v6.set_flowinfo(0);
-            v6.into()
-        }
-        v4 => v4,
-    }
-}
-
-/// A socket's address, as one of the family that a server has.
-fn any(socket: &Udp, server: SocketAddr) -> SocketAddr {
-    let address = socket.address();
-    match (address.ip().is_unspecified(), server) {
-        (true, SocketAddr::V4(_)) => SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), address.port()),
-        _ => address,
     }
 }
 

@@ -3,6 +3,7 @@
 mod attack;
 mod client;
 mod crowd;
+mod server;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::super::control::{Egress, Event};
 use super::super::stun::{Class, Message, Writer};
-use client::{Client, PATIENCE, Seen, Server, VIDEO, number, wait};
+use client::{Client, PATIENCE, VIDEO, number};
+use server::{Seen, Server, wait};
 
 /// A path that runs, and a viewer that has joined and seen what was cached.
 fn watch(server: &mut Server, mut client: Client) -> (Client, Seen) {
@@ -203,7 +205,11 @@ fn another_certificate_is_refused() {
 
 #[test]
 fn a_viewer_that_leaves_is_gone_at_once() {
-    let mut server = Server::new(&["127.0.0.1:0"], &[], |_| ());
+    [1, 3].into_iter().for_each(leaves);
+}
+
+fn leaves(threads: usize) {
+    let mut server = Server::of(threads, &["127.0.0.1:0"], &[], |_| ());
     for report in [false, true] {
         let client = Client::udp(&server, server.udp());
         server.frame(true, 5);
@@ -222,7 +228,11 @@ fn a_viewer_that_leaves_is_gone_at_once() {
 
 #[test]
 fn a_viewer_whose_address_changes_goes_on() {
-    let mut server = Server::new(&["127.0.0.1:0"], &[], |_| ());
+    [1, 3].into_iter().for_each(moves);
+}
+
+fn moves(threads: usize) {
+    let mut server = Server::of(threads, &["127.0.0.1:0"], &[], |_| ());
     let client = Client::udp(&server, server.udp());
     let (mut client, mut seen) = watch(&mut server, client);
     client.move_away();
@@ -248,7 +258,11 @@ fn a_viewer_whose_address_changes_goes_on() {
 
 #[test]
 fn an_ice_restart_keeps_the_stream() {
-    let mut server = Server::new(&["127.0.0.1:0"], &[], |_| ());
+    [1, 3].into_iter().for_each(restarts);
+}
+
+fn restarts(threads: usize) {
+    let mut server = Server::of(threads, &["127.0.0.1:0"], &[], |_| ());
     let client = Client::udp(&server, server.udp());
     let (mut client, mut seen) = watch(&mut server, client);
     for n in 2..5 {

@@ -2,13 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::super::super::framing::frame as framed;
 use super::super::super::ice::Role;
 use super::super::super::stun::{Class, Key, Writer};
-use super::client::{Client, PATIENCE, Server, wait};
+use super::client::{Client, PATIENCE};
+use super::server::{Server, wait};
 use super::watch;
 
 /// Resident memory of this process, bytes.
@@ -19,7 +19,13 @@ fn memory() -> usize {
 
 #[test]
 fn floods_are_not_answered_and_leave_nothing() {
-    let mut server = Server::new(&["127.0.0.1:0"], &[], |_| ());
+    for threads in [1, 3] {
+        floods_at(threads);
+    }
+}
+
+fn floods_at(threads: usize) {
+    let mut server = Server::of(threads, &["127.0.0.1:0"], &[], |_| ());
     let client = Client::udp(&server, server.udp());
     let (mut client, seen) = watch(&mut server, client);
     let ufrag = client.their_ufrag().to_owned();
@@ -63,10 +69,9 @@ fn floods_are_not_answered_and_leave_nothing() {
     }
     server.frame(true, 5);
     client.frames(2);
-    let counters = server.handle.counters();
-    let foreign = counters.foreign.load(Ordering::Relaxed);
+    let foreign = server.count(|c| &c.foreign);
     assert!(foreign > 100 && foreign <= sent, "{foreign} of {sent}");
-    assert_eq!(counters.sessions.load(Ordering::Relaxed), 1);
+    assert_eq!(server.count(|c| &c.sessions), 1);
     stranger.set_nonblocking(true).unwrap();
     assert!(stranger.recv(&mut [0; 100]).is_err(), "answered");
     let grown = memory().saturating_sub(before);
@@ -77,7 +82,13 @@ fn floods_are_not_answered_and_leave_nothing() {
 
 #[test]
 fn what_was_heard_on_the_way_is_of_no_use() {
-    let mut server = Server::new(&["127.0.0.1:0"], &[], |_| ());
+    for threads in [1, 3] {
+        what_at(threads);
+    }
+}
+
+fn what_at(threads: usize) {
+    let mut server = Server::of(threads, &["127.0.0.1:0"], &[], |_| ());
     let client = Client::udp(&server, server.udp());
     let (mut client, seen) = watch(&mut server, client);
     // A compound of the viewer, once more, by its own way and by another.
@@ -87,7 +98,7 @@ fn what_was_heard_on_the_way_is_of_no_use() {
     client.until("no retransmission", |c| c.got.last().is_some_and(|g| g.ssrc == super::client::RTX.ssrc));
     let before = client.got.len();
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let received = server.handle.counters().received.load(Ordering::Relaxed);
+    let received = server.count(|c| &c.received);
     for _ in 0..50 {
         client.send(&data);
         stranger.send_to(&data, server.udp()).unwrap();
@@ -96,7 +107,7 @@ fn what_was_heard_on_the_way_is_of_no_use() {
         forged[10] ^= 1;
         client.send(&forged);
     }
-    wait("not received", || server.handle.counters().received.load(Ordering::Relaxed) >= received + 150);
+    wait("not received", || server.count(|c| &c.received) >= received + 150);
     server.frame(false, 2);
     client.until("it does not go on", |c| c.got.len() >= before + 2);
     assert_eq!(client.got.len(), before + 2);
@@ -107,14 +118,17 @@ fn what_was_heard_on_the_way_is_of_no_use() {
 
 #[test]
 fn connections_of_strangers_are_few_and_short() {
-    let mut server = Server::new(&[], &["127.0.0.1:0"], |c| {
-        c.connections = (6, 4);
+    for threads in [1, 3] {
+        connections_at(threads);
+    }
+}
+
+fn connections_at(threads: usize) {
+    let mut server = Server::of(threads, &[], &["127.0.0.1:0"], |c| {
+        c.connections = (6 * threads, 4);
         c.strangers = Duration::from_millis(600);
     });
-    let counters = |s: &Server| {
-        let c = s.handle.counters();
-        (c.connections.load(Ordering::Relaxed), c.connections_refused.load(Ordering::Relaxed))
-    };
+    let counters = |s: &Server| (s.count(|c| &c.connections), s.count(|c| &c.connections_refused));
     // A viewer is no stranger.
     let client = Client::tcp(&server, server.tcp());
     let (mut client, seen) = watch(&mut server, client);
@@ -140,7 +154,13 @@ fn connections_of_strangers_are_few_and_short() {
 
 #[test]
 fn who_watches_cannot_take_anothers_place() {
-    let mut server = Server::new(&["127.0.0.1:0"], &[], |_| ());
+    for threads in [1, 3] {
+        who_at(threads);
+    }
+}
+
+fn who_at(threads: usize) {
+    let mut server = Server::of(threads, &["127.0.0.1:0"], &[], |_| ());
     let client = Client::udp(&server, server.udp());
     let (mut client, seen) = watch(&mut server, client);
     // A check of the viewer, sent on by somebody else: it is answered there, once, and

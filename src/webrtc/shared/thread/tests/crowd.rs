@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::super::super::control::{Event, Refused};
 use super::super::super::ring::tests::frame;
-use super::client::{Client, PATIENCE, Seen, Server, wait};
+use super::client::{Client, PATIENCE};
+use super::server::{Seen, Server, wait};
 use super::watch;
 
 #[test]
