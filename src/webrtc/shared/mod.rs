@@ -93,6 +93,7 @@ mod fuzz;
 pub mod ice;
 pub mod net;
 pub mod outgoing;
+mod prefetch;
 mod queue;
 pub mod ring;
 pub mod rtcp;

@@ -15,6 +15,7 @@ use super::batch::Batch;
 use super::demux::{Protocol, classify};
 use super::dtls::Context;
 use super::ice::{self, Agent, Route, Verdict};
+use super::prefetch;
 use super::ring::{Ring, Unit};
 use super::rtcp;
 use super::stun::Message;
@@ -223,6 +224,16 @@ impl Session {
         if self.report_at.is_none() {
             self.report_at = Some(now);
         }
+    }
+
+    /// [`Session::send_media`] is near: what it looks at comes into the cache, of the
+    /// session itself, or (`deep`, once that is there) of what it points to.
+    pub fn prefetch(&self, deep: bool) {
+        if !deep {
+            return prefetch::value(self);
+        }
+        prefetch::value(self.lanes.as_slice());
+        self.secure.prefetch();
     }
 
     /// The socket, or the core, did not keep up: every stream goes on with its next key

@@ -52,6 +52,13 @@ impl Secure {
         self.keys.as_mut().map(|k| &mut k.0)
     }
 
+    /// See [`super::Session::prefetch`].
+    pub fn prefetch(&self) {
+        if let Some(keys) = &self.keys {
+            keys.0.prefetch();
+        }
+    }
+
     /// ICE has a way: a client opens the handshake.
     pub fn begin(&mut self, events: &mut Vec<Event>) {
         if self.side == Side::Client {

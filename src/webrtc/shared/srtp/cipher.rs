@@ -6,6 +6,7 @@ use openssl::cipher_ctx::CipherCtx;
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use sha1::Sha1;
 
+use super::super::prefetch;
 use super::kdf::{self, Of, Use};
 use super::{KEY, Master, Profile, Reject, SALT};
 
@@ -46,6 +47,13 @@ impl Cipher {
         aes.encrypt_init(Some(Algorithm::aes_128_ctr()), Some(key), None).map_err(|_| Reject::Failed)?;
         let mac = Box::new(Hmac::new_from_slice(mac).map_err(|_| Reject::Failed)?);
         Ok(Cipher::Cm { aes, mac, salt })
+    }
+
+    /// Fetches the key.
+    pub fn prefetch(&self) {
+        if let Cipher::Gcm { key, .. } = self {
+            prefetch::value(&**key);
+        }
     }
 
     /// Encrypts `body`, which follows `header`, and writes the tag. `trailer` is

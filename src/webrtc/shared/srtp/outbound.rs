@@ -31,6 +31,11 @@ impl Outbound {
         Outbound { profile, rtp, rtcp, index }
     }
 
+    /// Fetches what [`Outbound::protect`] is going to read.
+    pub fn prefetch(&self) {
+        self.rtp.prefetch();
+    }
+
     /// What it was negotiated to.
     pub fn profile(&self) -> Profile {
         self.profile

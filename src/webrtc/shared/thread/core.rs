@@ -283,7 +283,9 @@ impl<U: Unit> Core<U> {
             let shelves = &self.shelves;
             let Some(shelf) = shelves.get(&ring) else { continue };
             let rings = |id: RingId| shelves.get(&id).map(|s| &s.ring);
-            for key in &shelf.readers {
+            for (i, key) in shelf.readers.iter().enumerate() {
+                self.table.prefetch(shelf.readers.get(i + 2), false);
+                self.table.prefetch(shelf.readers.get(i + 1), true);
                 let Some(entry) = self.table.get(*key) else { continue };
                 // Sound and picture at once: they were sent together.
                 if entry.pumped == self.wake {

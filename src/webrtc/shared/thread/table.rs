@@ -81,6 +81,13 @@ impl Table {
         self.entries.get_mut(key as usize)?.as_mut()
     }
 
+    /// See [`Session::prefetch`].
+    pub fn prefetch(&self, key: Option<&u32>, deep: bool) {
+        if let Some(Some(entry)) = key.and_then(|k| self.entries.get(*k as usize)) {
+            entry.session.prefetch(deep);
+        }
+    }
+
     pub fn by_id(&self, id: Id) -> Option<u32> {
         self.ids.get(&id).copied()
     }
