@@ -5,6 +5,8 @@ mod support;
 
 #[path = "support_selftest/camera.rs"]
 mod camera;
+#[path = "support_selftest/player.rs"]
+mod player;
 #[path = "support_selftest/processes.rs"]
 mod processes;
 #[path = "support_selftest/ptz.rs"]

@@ -1,99 +1,31 @@
 //! The camera double, seen by rtspsrc and ffprobe, and the RTSP proxy.
 
 use super::SOON;
+use super::player::Player;
 use super::support::camera::{Audio, Camera, Codec};
 use super::support::faults::Fault;
 use super::support::rtsp_proxy::{RtspProxy, Rules};
-use super::support::{self, barcode, wait_true, wait_until};
-use gstreamer as gst;
-use gstreamer::prelude::*;
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
-
-/// When a picture came, its bar code, its width.
-type Codes = Arc<Mutex<Vec<(Instant, Option<u16>, usize)>>>;
-
-/// GStreamer's rtspsrc, decoding: the bar codes of the pictures it saw.
-struct Player {
-    pipeline: gst::Pipeline,
-    codes: Codes,
-}
-
-impl Player {
-    fn start(url: &str, protocols: &str) -> Self {
-        support::init();
-        let pipeline = gst::parse::launch(&format!(
-            "rtspsrc name=src latency=0 protocols={protocols} tls-validation-flags=0 timeout=2000000 tcp-timeout=3000000 \
-             ! application/x-rtp,media=video ! decodebin ! videoconvert ! \
-             video/x-raw,format=I420 ! appsink name=out sync=false"
-        ))
-        .unwrap()
-        .downcast::<gst::Pipeline>()
-        .unwrap();
-        pipeline.by_name("src").unwrap().set_property("location", url);
-        let codes = Codes::default();
-        let seen = codes.clone();
-        let out = pipeline.by_name("out").unwrap();
-        out.downcast::<gstreamer_app::AppSink>().unwrap().set_callbacks(
-            gstreamer_app::AppSinkCallbacks::builder()
-                .new_sample(move |sink| {
-                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                    let info = gstreamer_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
-                    let frame =
-                        gstreamer_video::VideoFrameRef::from_buffer_ref_readable(sample.buffer().unwrap(), &info)
-                            .unwrap();
-                    let (w, h) = (info.width() as usize, info.height() as usize);
-                    let stride = info.stride()[0] as usize;
-                    let code = barcode::read(frame.plane_data(0).unwrap(), stride, w, h);
-                    seen.lock().unwrap().push((Instant::now(), code, w));
-                    Ok(gst::FlowSuccess::Ok)
-                })
-                .build(),
-        );
-        pipeline.set_state(gst::State::Playing).unwrap();
-        Self { pipeline, codes }
-    }
-
-    fn codes(&self) -> Vec<Option<u16>> {
-        self.codes.lock().unwrap().iter().map(|c| c.1).collect()
-    }
-
-    fn wait_frames(&self, n: usize) -> Vec<Option<u16>> {
-        wait_until(SOON, "pictures", || {
-            if let Some(error) = self.error() {
-                panic!("{error}");
-            }
-            Some(self.codes()).filter(|codes| codes.len() >= n)
-        })
-    }
-
-    /// The error or end that the pipeline reported.
-    fn error(&self) -> Option<String> {
-        let kinds = [gst::MessageType::Error, gst::MessageType::Eos];
-        let message = self.pipeline.bus()?.pop_filtered(&kinds)?;
-        Some(match message.view() {
-            gst::MessageView::Error(e) => format!("{} {:?}", e.error(), e.debug()),
-            _ => "end of stream".into(),
-        })
-    }
-
-    fn wait_error(&self) -> String {
-        wait_until(SOON, "an error", || self.error())
-    }
-}
-
-impl Drop for Player {
-    fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
-    }
-}
+use super::support::{self, wait_true, wait_until};
+use std::sync::Arc;
 
 #[test]
 fn a_camera_plays_over_tcp_and_udp_and_counts() {
     for transport in ["tcp", "udp"] {
         let camera = Camera::builder().start();
         let player = Player::start(&camera.url(), transport);
-        let codes = player.wait_frames(30);
+        let codes = player.frames_of(30, || {
+            let frames = camera.frames().all();
+            let handed = frames.iter().filter(|f| f.handed.is_some()).count();
+            let sent: Vec<u32> = frames.iter().filter(|f| f.sent.is_some()).map(|f| f.index).collect();
+            format!(
+                "over {transport}, {} taken, {handed} encoded, {} sent ({:?} to {:?}), {:?}",
+                frames.len(),
+                sent.len(),
+                sent.first(),
+                sent.last(),
+                camera.counters()
+            )
+        });
         let codes: Vec<u16> = codes.into_iter().map(|c| c.expect("a bar code")).collect();
         assert!(codes.windows(2).all(|w| w[1] == w[0] + 1), "{transport} {codes:?}");
         assert_eq!(camera.connections(), 1);
