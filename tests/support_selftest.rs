@@ -21,7 +21,7 @@ use support::camera::Codec;
 use support::nal::{self, Stamp};
 use support::{barcode, mono};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 #[test]
 fn the_bar_code_is_read_as_it_was_drawn() {
