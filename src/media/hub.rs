@@ -13,7 +13,7 @@ mod reader;
 mod subscription;
 mod tap;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -134,6 +134,8 @@ pub struct Hub {
     cap: Cap,
     /// See [`Hub::clock`]: of video and of audio; [`NO_CLOCK`] where there is none.
     clocks: [AtomicI64; 2],
+    /// See [`Hub::want_key`].
+    key_wanted: AtomicBool,
     /// Access units that any reader lost.
     pub dropped: AtomicU64,
     /// Bytes of payload that came from the sources.
@@ -183,6 +185,7 @@ impl Hub {
             readers: watch::Sender::new(0),
             cap,
             clocks: [const { AtomicI64::new(NO_CLOCK) }; 2],
+            key_wanted: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             inbound_bytes: AtomicU64::new(0),
         })
@@ -256,6 +259,13 @@ impl Hub {
             }
         }
         inner.all().for_each(Reader::interrupt);
+    }
+
+    /// A viewer wants a key frame (PLI, FIR) and was answered from the cache: the source is
+    /// asked for another one with its next frame, if it is time ([`Feed::key_wanted`]). Any
+    /// thread, also under the Hub's lock: an atomic store.
+    pub fn want_key(&self) {
+        self.key_wanted.store(true, Ordering::Relaxed);
     }
 
     /// What the source sends, playable or not.

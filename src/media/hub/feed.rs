@@ -56,6 +56,13 @@ impl Feed {
         ready
     }
 
+    /// Whether [`crate::media::hub::Hub::want_key`] was called since the last time: to be
+    /// asked with each frame of video.
+    pub fn key_wanted(&self) -> bool {
+        // Read first: with each frame it is false, and a line of cache that nobody writes.
+        self.hub.key_wanted.load(Ordering::Relaxed) && self.hub.key_wanted.swap(false, Ordering::Relaxed)
+    }
+
     /// What the camera says of its wall clock in a track: [`crate::media::hub::Hub::clock`];
     /// none where it says that it has none.
     pub fn clock(&self, kind: Kind, offset: Option<i64>) {

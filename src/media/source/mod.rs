@@ -8,6 +8,7 @@ mod certificate;
 mod clock;
 mod failure;
 mod keep_alive;
+mod key_request;
 mod launch;
 mod manager;
 mod passage;

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use gst::prelude::*;
 use gstreamer as gst;
@@ -15,6 +16,7 @@ use crate::media::hub::{Feed, Hub};
 use crate::media::rtp::{self, Assembler};
 use crate::media::sdp;
 use crate::media::source::Event;
+use crate::media::source::key_request::{self, KeyRequest};
 
 /// What the callbacks of one attempt share.
 #[derive(Debug)]
@@ -65,7 +67,8 @@ pub fn attach(sink: &gst_app::AppSink, codec: Codec, parse: Option<gst::Element>
         let raw = gst::Caps::builder("audio/mpeg").field("mpegversion", 4).field("stream-format", "raw");
         sink.set_caps(Some(&raw.field("framed", true).build()));
     }
-    let mut state = State { link, codec, parse, caps: None, assembler: Assembler::default(), begun: false };
+    let (assembler, key_request) = (Assembler::default(), KeyRequest::default());
+    let mut state = State { link, codec, parse, caps: None, assembler, begun: false, key_request };
     sink.set_callbacks(
         gst_app::AppSinkCallbacks::builder()
             .new_sample(move |sink| {
@@ -86,6 +89,7 @@ struct State {
     assembler: Assembler,
     /// A frame of AAC has come.
     begun: bool,
+    key_request: KeyRequest,
 }
 
 impl State {
@@ -100,12 +104,14 @@ impl State {
         let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
         let kind = self.codec.kind();
         let (codec, assembler, begun) = (&self.codec, &mut self.assembler, &mut self.begun);
+        let mut key = false;
         let mut one = |buffer: &gst::BufferRef| {
             let Ok(map) = buffer.map_readable() else { return };
             let time = buffer.pts().and_then(|pts| segment.map_or(Some(pts), |s| s.to_running_time(pts)));
             // Without a timestamp the moment of arrival is the best guess.
             let pts = time.map_or_else(now_ns, |t| base + t.nseconds());
-            let publish = |frame| {
+            let publish = |frame: rtp::Frame| {
+                key |= frame.key;
                 if feed.publish(kind, frame) && !link.ready.swap(true, Ordering::Relaxed) {
                     link.tell(Event::Ready);
                 }
@@ -123,6 +129,27 @@ impl State {
             list.iter().for_each(&mut one);
         } else if let Some(buffer) = sample.buffer() {
             one(buffer);
+        }
+        if kind == Kind::Video {
+            self.ask(sink, feed, key);
+        }
+    }
+
+    /// Passes on to the source that a key frame is wanted. Here and not where it is wanted:
+    /// an event goes through the source's elements and their locks, and no media thread waits
+    /// for those.
+    fn ask(&mut self, sink: &gst_app::AppSink, feed: &Feed, key: bool) {
+        let wanted = feed.key_wanted();
+        if !key && !wanted {
+            return;
+        }
+        let now = Instant::now();
+        if key {
+            self.key_request.key(now);
+        }
+        if wanted && self.key_request.wanted(now) {
+            let taken = sink.static_pad("sink").is_some_and(|pad| pad.push_event(key_request::event()));
+            tracing::debug!(taken, "the source is asked for a key frame");
         }
     }
 

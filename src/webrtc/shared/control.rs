@@ -383,8 +383,10 @@ impl<U: Unit> Feed<U> {
     }
 
     /// The stream is interrupted (the source is gone, or another one): nobody can begin
-    /// before its next key frame.
+    /// before its next key frame, and nobody goes on before it either: what comes first
+    /// may refer to frames that no viewer has.
     pub fn interrupt(&self) {
+        self.inner.waiting.store(true, Ordering::Relaxed);
         self.inner.queue.interrupt(self.inner.ring);
     }
 }

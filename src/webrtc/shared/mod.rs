@@ -78,7 +78,6 @@
 //!   and loss (`session::congestion`).
 //! - `abs-capture-time`: it differs per frame, and the header extension of a stream is one
 //!   for all its packets ([`outgoing`]).
-//! - Key frames are answered from the cache; no source can be asked for one.
 //! - Relayed candidates of our own: such sessions go to webrtcbin ([`crate::webrtc::engines`]).
 
 pub mod batch;

@@ -119,9 +119,12 @@ pub async fn run(
                     }
                     Err(reason) => return watch.close(&reason.to_string()),
                 },
-                // Answered from the cache: the camera is not asked. Too soon after the
-                // last time it waits, for the peer may not ask again.
-                () = watch.key_wanted.notified(), if !replays.asked => replays.asked = true,
+                // Answered from the cache, and the source may be asked, too. Too soon after
+                // the last time it waits, for the peer may not ask again.
+                () = watch.key_wanted.notified(), if !replays.asked => {
+                    replays.asked = true;
+                    sub.hub().want_key();
+                }
                 () = tokio::time::sleep_until(replays.due().into()), if replays.asked => continue 'replay,
                 _ = look.tick() => if watch.silent_ms() > SILENCE_MS {
                     return watch.close("the peer has vanished (no RTCP)");

@@ -222,7 +222,7 @@ impl Shared {
             seed: rand::random(),
             candidates: answer::engine_candidates(&offer, section).into_iter().filter_map(peer::remote).collect(),
             status: status.clone(),
-            listener: peer::listener(&state, &session),
+            listener: peer::listener(&state, &session, subscription.hub()),
         };
         handle.open(open).map_err(gone)?;
         let lost_before = feed.stats().dropped.load(Ordering::Relaxed);

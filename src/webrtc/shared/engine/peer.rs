@@ -10,7 +10,7 @@ use super::super::control::{Event, Handle, Id, Listener, Refused, Status};
 use super::super::ice::{self, Credentials};
 use super::feeds::PathFeed;
 use crate::error::{Error, Kind, Result};
-use crate::media::hub::{AccessUnit, Subscription};
+use crate::media::hub::{AccessUnit, Hub, Subscription};
 use crate::webrtc::answer::Transport;
 use crate::webrtc::candidate::{Address, Candidate};
 use crate::webrtc::engine::{self, Job, Peer, PeerState, PeerStats};
@@ -48,19 +48,19 @@ impl State {
 }
 
 /// What the media thread calls. Let go without a word, it means that the thread is gone.
-pub fn listener(state: &Arc<State>, session: &str) -> Listener {
+pub fn listener(state: &Arc<State>, session: &str, hub: &Arc<Hub>) -> Listener {
     struct Told(Arc<State>);
     impl Drop for Told {
         fn drop(&mut self) {
             self.0.close("the media thread has ended");
         }
     }
-    let (told, session) = (Told(state.clone()), session.to_owned());
+    let (told, session, hub) = (Told(state.clone()), session.to_owned(), hub.clone());
     Box::new(move |event| match event {
         Event::Connected => told.0.connected(),
         Event::Route(route) => tracing::debug!(session, ?route, "route"),
-        // Answered from the cache. No source can be asked for one, so far.
-        Event::KeyWanted(_) => {}
+        // Answered from the cache already.
+        Event::KeyWanted(_) => hub.want_key(),
         Event::Closed(reason) => told.0.close(&reason),
     })
 }
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_thread_that_dies_ends_its_sessions_with_a_name() {
         let state = State::new();
-        let listener = listener(&state, "s");
+        let listener = listener(&state, "s", &Hub::new(crate::media::gop::Cap::default()));
         listener(Event::Connected);
         assert_eq!(*state.0.borrow(), PeerState::Connected);
         drop(listener);
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn the_first_reason_counts() {
         let state = State::new();
-        let listener = listener(&state, "s");
+        let listener = listener(&state, "s", &Hub::new(crate::media::gop::Cap::default()));
         listener(Event::Closed("closed by the peer".into()));
         listener(Event::Connected);
         drop(listener);

@@ -192,6 +192,22 @@ fn what_is_missed_is_sent_again_and_a_key_frame_may_be_asked_for() {
 }
 
 #[test]
+fn after_an_interruption_a_viewer_goes_on_with_a_key_frame() {
+    let mut server = Server::new(&["127.0.0.1:0"], &[], |_| ());
+    let client = Client::udp(&server, server.udp());
+    let (mut client, _seen) = watch(&mut server, client);
+    server.feed.interrupt();
+    // Of the new source, in the middle of a group: it refers to what nobody has.
+    assert!(!server.feed.push(super::super::ring::tests::frame(90, false, 2, 1_000)));
+    assert!(!server.feed.push(super::super::ring::tests::frame(91, false, 2, 1_000)));
+    server.frame(true, 4);
+    server.frame(false, 2);
+    // In order and without holes, neither in the frames nor in the numbers.
+    client.frames(3);
+    assert_eq!(server.handle.counters().frames_dropped.load(Ordering::Relaxed), 2);
+}
+
+#[test]
 fn another_certificate_is_refused() {
     let mut server = Server::new(&["127.0.0.1:0"], &[], |_| ());
     server.frame(true, 5);
