@@ -2,7 +2,7 @@
 //! touch each other. By the stamps in the frames nothing is missing, nothing
 //! comes twice, and each frame is known.
 
-use super::kit::{SOON, gate, place};
+use super::kit::{PATIENT, SOON, gate, place, start};
 use super::support::camera::Camera;
 use super::support::gateway::Gateway;
 use super::support::until;
@@ -113,6 +113,23 @@ async fn a_pli_is_answered_from_the_cache_and_the_camera_is_not_asked() {
     // One key frame for each GOP that began, and the one for the connection.
     let keys = camera.frames().all().iter().filter(|f| f.key).count();
     assert!(keys as u32 <= 2 + camera.frames().last().unwrap().index / 250, "{keys}");
+}
+
+#[tokio::test]
+async fn a_pli_reaches_an_encoder_that_sends_no_key_frame_by_itself() {
+    let line = "gst: videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 ! \
+        x264enc tune=zerolatency key-int-max=100000 ! h264parse";
+    let gateway = start(&format!("{PATIENT}paths:\n  gate:\n    source: '{line}'\n"));
+    let viewer = Viewer::join(gateway.url(), "gate", watched()).await.unwrap();
+    let keys = || viewer.with(|log| log.video.frames.iter().filter(|f| f.key).count());
+    // Long after the burst, and after the time in which a source is not asked.
+    until_true(SOON, "two seconds", || viewer.with(|log| log.video.frames.len() > 60)).await;
+    let before = keys();
+    assert!(before <= 1, "it sends them by itself: {before}");
+    viewer.request_key_frame();
+    // That of the cache once more, and one that was made for it.
+    until_true(SOON, "two key frames", || keys() >= before + 2).await;
+    viewer.with(seamless);
 }
 
 #[tokio::test]
