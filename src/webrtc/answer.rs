@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use super::candidate::Candidate;
-use super::negotiate::{MID_URI, PLAYOUT_DELAY_URI, Plan, PlanSection, SendSection};
+use super::negotiate::{CAPTURE_TIME_URI, MID_URI, PLAYOUT_DELAY_URI, Plan, PlanSection, SendSection};
 use super::offer::{Offer, Peer, Section, Setup};
 use crate::media::codec::Kind;
 
@@ -155,7 +155,12 @@ fn accept(
     if section.mid_offered {
         let _ = write!(out, "a=mid:{}\r\n", send.mid);
     }
-    for (id, uri) in [(send.mid_ext, MID_URI), (send.playout_delay_ext, PLAYOUT_DELAY_URI)] {
+    let extensions = [
+        (send.mid_ext, MID_URI),
+        (send.playout_delay_ext, PLAYOUT_DELAY_URI),
+        (send.capture_time_ext, CAPTURE_TIME_URI),
+    ];
+    for (id, uri) in extensions {
         if let Some(id) = id {
             let _ = write!(out, "a=extmap:{id} {uri}\r\n");
         }

@@ -19,6 +19,10 @@ pub const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 /// (libwebrtc, docs/native-code/rtp-hdrext/playout-delay): with 0 it shows what comes at
 /// once.
 pub const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+/// The header extension that tells when a frame was captured, by the clock of the sender
+/// reports (libwebrtc, docs/native-code/rtp-hdrext/abs-capture-time): what a page needs to
+/// show how old its picture is.
+pub const CAPTURE_TIME_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
 /// The longest mid that fits into a one-byte element (RFC 8285 §4.2).
 const MID: usize = 16;
 
@@ -82,6 +86,8 @@ pub struct SendSection {
     pub mid_ext: Option<u8>,
     /// The id under which a playout delay of 0 is sent with each packet, likewise.
     pub playout_delay_ext: Option<u8>,
+    /// The id under which it is told when a frame was captured, likewise.
+    pub capture_time_ext: Option<u8>,
     /// Whether the client did not promise to decode what we send: it offered a
     /// lower profile or level. Browsers decode more than they offer.
     pub loose: bool,
@@ -174,6 +180,7 @@ fn choose(section: &Section, tracks: &[Track]) -> Result<SendSection, String> {
         remb: codec.wants("goog-remb") && kind == Kind::Video,
         mid_ext: extension(section, MID_URI).filter(|_| section.mid.len() <= MID),
         playout_delay_ext: extension(section, PLAYOUT_DELAY_URI).filter(|_| kind == Kind::Video),
+        capture_time_ext: extension(section, CAPTURE_TIME_URI),
         loose: fit.loose,
     })
 }

@@ -7,14 +7,20 @@
 //! and not thousands of packets.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::ring::{Ring, Unit};
+use super::rtcp;
 
 /// Runs that are remembered. A viewer that loses a frame now and then is asked about the
 /// last second only.
 pub const SEGMENTS: usize = 32;
-/// The longest header that is written: RTP's, and an extension of 7 words.
-pub const HEADER: usize = 12 + 4 + 28;
+/// The longest header that is written: RTP's, and an extension of 9 words (a mid of 16
+/// bytes, a playout delay and a time of capture).
+pub const HEADER: usize = 12 + 4 + 36;
+/// Each frame of so many tells when it was captured, and each key frame: receivers reckon
+/// between them.
+const STAMPED: u64 = 25;
 /// What RTX adds: the original sequence number (RFC 4588 §4).
 pub const RTX: usize = 2;
 
@@ -74,6 +80,27 @@ pub struct Header {
     pub timestamp: u32,
     /// The last one of its frame.
     pub marker: bool,
+    /// When its frame was captured, where the packet tells ([`captured`]).
+    pub captured: Option<u64>,
+}
+
+/// A header extension with a time of capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// Whole words with their header, as that of the other packets, and eight bytes more
+    /// for the time.
+    pub extension: Box<[u8]>,
+    /// Where these are.
+    pub at: usize,
+    /// The zero of the path's clock, ns since 1970. It stays: a packet that is sent again
+    /// has to be the same in every bit (see [`super::srtp::Outbound::protect`]).
+    pub epoch: u64,
+}
+
+/// When a frame was captured (the path's clock, ns), where a packet is to tell it: the
+/// last one of some frames, which is shorter than the others and does not break their run.
+pub fn captured<U: Unit>(unit: &U, serial: u64, last: bool) -> Option<u64> {
+    (last && (unit.key() || serial.is_multiple_of(STAMPED))).then(|| unit.captured())
 }
 
 /// See the module.
@@ -83,6 +110,8 @@ pub struct Outgoing {
     rtx: Option<Identity>,
     /// The extension that each packet carries, whole words with their header, or nothing.
     extension: Box<[u8]>,
+    /// The one of packets that tell when their frame was captured.
+    stamp: Option<Stamp>,
     /// Added to the path's timestamps.
     offset: u32,
     next: u64,
@@ -108,6 +137,7 @@ impl Outgoing {
             media,
             rtx,
             extension: if fits { extension.into() } else { Box::default() },
+            stamp: None,
             offset,
             next: start.into(),
             next_rtx: start_rtx.into(),
@@ -115,6 +145,15 @@ impl Outgoing {
             last: None,
             sent: (0, 0),
         }
+    }
+
+    /// Lets frames tell when they were captured. A stamp that does not fit is left out.
+    pub fn stamping(self, stamp: Option<Stamp>) -> Self {
+        let fits = |s: &Stamp| {
+            let length = s.extension.len();
+            length <= HEADER - 12 && length.is_multiple_of(4) && s.at + 8 <= length
+        };
+        Outgoing { stamp: stamp.filter(fits), ..self }
     }
 
     /// The SSRC of the media.
@@ -159,7 +198,7 @@ impl Outgoing {
         let timestamp = clock.at(serial, timestamp);
         self.last = Some(timestamp);
         self.sent = (self.sent.0.wrapping_add(1), self.sent.1.wrapping_add(bytes as u32));
-        Header { index, timestamp: timestamp.wrapping_add(self.offset), marker }
+        Header { index, timestamp: timestamp.wrapping_add(self.offset), marker, captured: None }
     }
 
     /// The packet that a sequence number of this stream stands for, as it was sent, and
@@ -176,7 +215,8 @@ impl Outgoing {
         let (entry, i) = ring.find(segment.number + within)?;
         let timestamp = segment.clock.at(entry.serial, entry.unit.timestamp()).wrapping_add(self.offset);
         let marker = i + 1 == entry.unit.packets();
-        Some((Header { index, timestamp, marker }, entry.unit.payload(i)?))
+        let captured = captured(&*entry.unit, entry.serial, marker);
+        Some((Header { index, timestamp, marker, captured }, entry.unit.payload(i)?))
     }
 
     /// Writes a packet of the media as it is sent, the first time or again. Returns its
@@ -203,16 +243,23 @@ impl Outgoing {
     }
 
     fn put(&self, who: Identity, header: Header, original: &[u8], payload: &[u8], out: &mut [u8]) -> Option<usize> {
-        let start = 12 + self.extension.len();
+        let stamp = header.captured.zip(self.stamp.as_ref());
+        let extension = stamp.map_or(&self.extension, |(_, s)| &s.extension);
+        let start = 12 + extension.len();
         let length = start + original.len() + payload.len();
         let out = out.get_mut(..length)?;
         let (head, body) = out.split_at_mut(start);
-        head[0] = 0x80 | if self.extension.is_empty() { 0 } else { 0x10 };
+        head[0] = 0x80 | if extension.is_empty() { 0 } else { 0x10 };
         head[1] = who.payload_type & 0x7f | if header.marker { 0x80 } else { 0 };
         head[2..4].copy_from_slice(&(header.index as u16).to_be_bytes());
         head[4..8].copy_from_slice(&header.timestamp.to_be_bytes());
         head[8..12].copy_from_slice(&who.ssrc.to_be_bytes());
-        head[12..].copy_from_slice(&self.extension);
+        head[12..].copy_from_slice(extension);
+        if let Some((at, stamp)) = stamp {
+            let since_1970 = Duration::from_nanos(stamp.epoch.saturating_add(at));
+            let time = head.get_mut(12 + stamp.at..)?.first_chunk_mut()?;
+            *time = rtcp::ntp(since_1970).to_be_bytes();
+        }
         let (osn, rest) = body.split_at_mut(original.len());
         osn.copy_from_slice(original);
         rest.copy_from_slice(payload);

@@ -112,7 +112,7 @@ impl Engine for WebrtcBin {
         for section in &mut plan.sections {
             if let PlanSection::Send(s) = section {
                 // No header extensions: the SSRCs are in the answer.
-                (s.mid_ext, s.playout_delay_ext, s.remb) = (None, None, false);
+                (s.mid_ext, s.playout_delay_ext, s.capture_time_ext, s.remb) = (None, None, None, false);
             }
         }
     }

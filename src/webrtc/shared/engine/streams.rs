@@ -1,7 +1,10 @@
 //! What is sent to a viewer, from what was negotiated with it.
 
 use super::super::control::RingId;
-use super::super::outgoing::Identity;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::super::net::monotonic;
+use super::super::outgoing::{Identity, Stamp};
 use super::super::session::Stream;
 use crate::media::codec::Kind;
 use crate::webrtc::answer::StreamIds;
@@ -18,7 +21,8 @@ pub fn streams(plan: &Plan, ring: impl Fn(Kind) -> RingId) -> (Vec<Stream>, Vec<
             ring: ring(send.kind),
             media: Identity { ssrc: ids.ssrc, payload_type: send.pt },
             rtx,
-            extension: extension(send),
+            extension: extension(send, None),
+            stamp: stamp(send),
             rate: send.rtpmap.split('/').nth(1).and_then(|r| r.parse().ok()).unwrap_or(90_000),
             replay: send.kind == Kind::Video,
             // In the lower half, so that no roll-over can be missed by a receiver that
@@ -41,14 +45,27 @@ fn ssrc(taken: &mut Vec<u32>) -> u32 {
     }
 }
 
-/// The header extension of every packet (RFC 8285 §4.2): the mid, and that pictures are
-/// to be shown at once. Nothing where neither was negotiated.
-fn extension(send: &SendSection) -> Vec<u8> {
+/// The header extension of packets that tell when their frame was captured.
+fn stamp(send: &SendSection) -> Option<Stamp> {
+    let id = send.capture_time_ext?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let epoch = u64::try_from(now.as_nanos()).ok()?.checked_sub(monotonic())?;
+    // Behind the extension's own header and the element's: it comes first.
+    Some(Stamp { extension: extension(send, Some(id)).into(), at: 5, epoch })
+}
+
+/// The header extension of packets (RFC 8285 §4.2): the mid, and that pictures are to be
+/// shown at once; before them room for a time of capture, where it has an id. Nothing
+/// where none was negotiated.
+fn extension(send: &SendSection, capture_time: Option<u8>) -> Vec<u8> {
     let mut elements: Vec<u8> = Vec::new();
     let mut put = |id: u8, data: &[u8]| {
         elements.push((id << 4) | (data.len() as u8 - 1));
         elements.extend_from_slice(data);
     };
+    if let Some(id) = capture_time {
+        put(id, &[0; 8]);
+    }
     if let Some(id) = send.mid_ext.filter(|_| !send.mid.is_empty()) {
         put(id, send.mid.as_bytes());
     }
@@ -66,6 +83,7 @@ fn extension(send: &SendSection) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::outgoing::HEADER;
     use super::*;
     use crate::media::codec::{Codec, Track};
     use crate::webrtc::negotiate::negotiate;
@@ -102,7 +120,7 @@ mod tests {
         let plan = negotiate(&offer, &[track(Codec::H264 { profile_level_id: [0x42, 0xe0, 0x1f] })]).unwrap();
         let send = plan.sends().next().unwrap().1.clone();
         let with = |mid: &str, mid_ext, playout_delay_ext| {
-            extension(&SendSection { mid: mid.into(), mid_ext, playout_delay_ext, ..send.clone() })
+            extension(&SendSection { mid: mid.into(), mid_ext, playout_delay_ext, ..send.clone() }, None)
         };
         assert!(with("0", None, None).is_empty() && with("", Some(1), None).is_empty());
         assert_eq!(with("0", Some(9), None), [0xbe, 0xde, 0, 1, 0x90, b'0', 0, 0]);
@@ -110,5 +128,16 @@ mod tests {
         assert_eq!(with("video", None, Some(14)), [0xbe, 0xde, 0, 1, 0xe2, 0, 0, 0]);
         let long = with(&"m".repeat(16), Some(1), Some(2));
         assert_eq!((long.len(), long[4]), (4 + 24, 0x1f));
+        // The longest of all, with a time of capture, which stands first.
+        let send = SendSection {
+            mid: "m".repeat(16),
+            mid_ext: Some(1),
+            playout_delay_ext: Some(2),
+            capture_time_ext: Some(3),
+            ..send
+        };
+        let stamp = stamp(&send).unwrap();
+        assert_eq!((stamp.extension[4], stamp.extension[stamp.at + 8]), (0x37, 0x1f));
+        assert_eq!((stamp.extension.len(), 12 + stamp.extension.len() <= HEADER), (4 + 32, true));
     }
 }

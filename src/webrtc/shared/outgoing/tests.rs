@@ -34,7 +34,7 @@ fn a_header_is_as_the_rfc_has_it() {
 fn an_extension_that_does_not_fit_is_left_out() {
     for bad in [&[1; 36][..], &[1; 3]] {
         let s = Outgoing::new(MEDIA, None, (0, 0, 0), bad);
-        let n = s.write(Header { index: 0, timestamp: 0, marker: false }, &[], &mut [0; 64]);
+        let n = s.write(Header { index: 0, timestamp: 0, marker: false, captured: None }, &[], &mut [0; 64]);
         assert_eq!(n, Some(12));
     }
 }
@@ -53,6 +53,34 @@ fn rtx_has_numbers_of_its_own() {
     assert!(Outgoing::new(MEDIA, None, (0, 0, 0), &[]).write_rtx(h, &[], &mut out).is_none());
 }
 
+/// Room for a time under the id 3.
+const EXTENSION: [u8; 16] = [0xbe, 0xde, 0, 3, 0x37, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[test]
+fn some_frames_tell_when_they_were_captured() {
+    let stamp = |extension: &[u8], at| Some(Stamp { extension: extension.into(), at, epoch: 2_000_000_000 });
+    let s = Outgoing::new(MEDIA, None, (0, 0, 0), &[]).stamping(stamp(&EXTENSION, 5));
+    let mut out = [0; 64];
+    let header = Header { index: 0, timestamp: 0, marker: true, captured: Some(500_000_000) };
+    let n = s.write(header, &[7], &mut out).unwrap();
+    // 2.5 s after 1970: 2,208,988,802.5 s after 1900.
+    let time = [0x83, 0xaa, 0x7e, 0x82, 0x80, 0, 0, 0];
+    assert_eq!(
+        out[..n],
+        [&[0x90, 0x80 | MEDIA.payload_type], &out[2..12], &EXTENSION[..5], &time, &[0, 0, 0, 7]].concat()
+    );
+    assert_eq!(s.write(Header { captured: None, ..header }, &[7], &mut out), Some(13));
+    // What does not fit is left out.
+    for (extension, at) in [(&EXTENSION[..15], 5), (&EXTENSION[..], 9), (&[0; 60][..], 5)] {
+        let s = Outgoing::new(MEDIA, None, (0, 0, 0), &[]).stamping(stamp(extension, at));
+        assert_eq!(s.write(header, &[7], &mut out), Some(13));
+    }
+    // The last packet of key frames, and of one frame in 25.
+    let told = |key, serial, last| captured(&*frame(3, key, 2, 10), serial, last).is_some();
+    assert!(told(true, 1, true) && told(false, 50, true));
+    assert!(!told(true, 1, false) && !told(false, 51, true) && !told(false, 50, false));
+}
+
 proptest! {
     /// A viewer joins with a replay, loses frames, is replayed to again. Every packet that
     /// it was sent and that is found again is found as it was, bit for bit.
@@ -60,7 +88,8 @@ proptest! {
     fn what_was_sent_is_found(start: u16, offset: u32, list in proptest::collection::vec((0u8..10, 1usize..6), 1..120)) {
         let now = Instant::now();
         let mut ring = Ring::new(Cap { bytes: 4_000, units: 60, ..Cap::default() });
-        let mut s = Outgoing::new(MEDIA, None, (start, 0, offset), &[]);
+        let stamp = Stamp { extension: EXTENSION.into(), at: 5, epoch: 1_000_000_000 };
+        let mut s = Outgoing::new(MEDIA, None, (start, 0, offset), &[]).stamping(Some(stamp));
         let mut sent: HashMap<u16, Vec<u8>> = HashMap::new();
         let mut order = Vec::new();
         let mut waiting = true;
@@ -70,6 +99,7 @@ proptest! {
                 for (i, payload) in e.unit.payloads.iter().enumerate() {
                     let marker = i + 1 == e.unit.payloads.len();
                     let h = s.next((e.first + i as u64, e.serial), e.unit.timestamp, clock, marker, payload.len());
+                    let h = Header { captured: captured(&*e.unit, e.serial, marker), ..h };
                     let mut out = vec![0; 100];
                     let n = s.write(h, payload, &mut out).unwrap();
                     out.truncate(n);

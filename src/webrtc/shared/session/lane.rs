@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::super::batch::Batch;
 use super::super::ice::Route;
-use super::super::outgoing::{Clock as Timing, HEADER, Outgoing};
+use super::super::outgoing::{self, Clock as Timing, HEADER, Header, Outgoing};
 use super::super::ring::{Ring, Unit};
 use super::super::rtcp::{self, SenderInfo};
 use super::super::srtp::Outbound;
@@ -77,8 +77,9 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub fn new(stream: Stream, now: Instant) -> Self {
-        let out = Outgoing::new(stream.media, stream.rtx, stream.start, &stream.extension);
+    pub fn new(mut stream: Stream, now: Instant) -> Self {
+        let out =
+            Outgoing::new(stream.media, stream.rtx, stream.start, &stream.extension).stamping(stream.stamp.take());
         Lane {
             stream,
             out,
@@ -223,7 +224,10 @@ impl Lane {
                 continue;
             }
             let number = (entry.first + packet as u64, serial);
-            let header = self.out.next(number, entry.unit.timestamp(), timing, last, payload.len());
+            let header = Header {
+                captured: outgoing::captured(&*entry.unit, serial, last),
+                ..self.out.next(number, entry.unit.timestamp(), timing, last, payload.len())
+            };
             let out = &self.out;
             let room = HEADER + payload.len() + srtp.profile().overhead();
             let done = batch.put(route, room, |buffer| {

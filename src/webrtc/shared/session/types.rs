@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::dtls::{Fingerprint, Side};
 use super::super::ice::{Credentials, Role};
-use super::super::outgoing::Identity;
+use super::super::outgoing::{Identity, Stamp};
 
 /// How a session begins.
 #[derive(Debug)]
@@ -44,6 +44,9 @@ pub struct Stream {
     pub rtx: Option<Identity>,
     /// The RTP header extension of each packet, or nothing.
     pub extension: Vec<u8>,
+    /// The one of packets that tell when their frame was captured, where that was
+    /// negotiated.
+    pub stamp: Option<Stamp>,
     /// Ticks per second of its timestamps.
     pub rate: u32,
     /// Starts with what is cached (video), not with what comes next (audio).

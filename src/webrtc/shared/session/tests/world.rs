@@ -59,12 +59,21 @@ fn fingerprint(c: &Context) -> Fingerprint {
 }
 
 pub fn video(rtx: Option<Identity>) -> Stream {
-    Stream { ring: 0, media: VIDEO, rtx, extension: vec![], rate: 90_000, replay: true, start: (65_530, 7, 12_345) }
+    Stream {
+        ring: 0,
+        media: VIDEO,
+        rtx,
+        extension: vec![],
+        stamp: None,
+        rate: 90_000,
+        replay: true,
+        start: (65_530, 7, 12_345),
+    }
 }
 
 pub fn audio() -> Stream {
     let start = (9, 9, 777);
-    Stream { ring: 1, media: AUDIO, rtx: None, extension: vec![], rate: 48_000, replay: false, start }
+    Stream { ring: 1, media: AUDIO, rtx: None, extension: vec![], stamp: None, rate: 48_000, replay: false, start }
 }
 
 impl World {

@@ -120,6 +120,7 @@ impl Server {
             media: VIDEO,
             rtx: Some(RTX),
             extension: vec![],
+            stamp: None,
             rate: 90_000,
             replay: true,
             start,
