@@ -16,6 +16,8 @@ use gst::glib;
 use gst::prelude::*;
 use gstreamer as gst;
 
+use crate::media::source::manager;
+
 /// Between two keep-alives. Cameras end sessions after 10 s at the shortest; 60 s
 /// is usual.
 const EVERY: Duration = Duration::from_secs(5);
@@ -24,17 +26,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Without packets rtspsrc sends them itself.
 pub fn attach(src: &gst::Element) {
     let due = Arc::new(Mutex::new(Instant::now() + EVERY));
-    src.connect("new-manager", false, move |args| {
-        let src = args.first().and_then(|v| v.get::<gst::Element>().ok())?.downgrade();
-        let manager = args.get(1).and_then(|v| v.get::<gst::Element>().ok())?;
-        let due = due.clone();
-        manager.connect_pad_added(move |_, pad| {
-            if pad.name().starts_with("recv_rtp_sink_") {
-                watch(pad, src.clone(), due.clone());
-            }
-        });
-        None
-    });
+    manager::on_track(src, move |src, pad| watch(pad, src.downgrade(), due.clone()));
 }
 
 /// Looks at the clock with each packet of one track.

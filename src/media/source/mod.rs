@@ -9,6 +9,8 @@ mod clock;
 mod failure;
 mod keep_alive;
 mod launch;
+mod manager;
+mod quick_ack;
 mod reports;
 mod rtsp;
 mod sink;

@@ -19,6 +19,7 @@ use crate::media::source::certificate::{self, TurnedDown};
 use crate::media::source::clock;
 use crate::media::source::failure::{self, About};
 use crate::media::source::keep_alive;
+use crate::media::source::quick_ack;
 use crate::media::source::reports;
 use crate::media::source::sink::{self, Link};
 use crate::media::source::{Event, Failure, FailureKind, Hints, Spec};
@@ -149,8 +150,11 @@ pub fn build(
         failed: AtomicBool::new(false),
     });
     connect(&src, &pipeline, &attempt);
-    if !udp && gst::version() < (1, 26, 7, 0) {
-        keep_alive::attach(&src);
+    if !udp {
+        quick_ack::attach(&src);
+        if gst::version() < (1, 26, 7, 0) {
+            keep_alive::attach(&src);
+        }
     }
     let on_message = attempt.clone();
     Ok(Pipeline::new(pipeline, &spec.path, move |m| on_message.message(m)))
