@@ -10,6 +10,7 @@ mod failure;
 mod keep_alive;
 mod launch;
 mod manager;
+mod passage;
 mod quick_ack;
 mod reports;
 mod rtsp;

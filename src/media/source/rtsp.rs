@@ -19,6 +19,7 @@ use crate::media::source::certificate::{self, TurnedDown};
 use crate::media::source::clock;
 use crate::media::source::failure::{self, About};
 use crate::media::source::keep_alive;
+use crate::media::source::manager;
 use crate::media::source::quick_ack;
 use crate::media::source::reports;
 use crate::media::source::sink::{self, Link};
@@ -151,6 +152,7 @@ pub fn build(
     });
     connect(&src, &pipeline, &attempt);
     if !udp {
+        manager::without_jitter_buffers(&src);
         quick_ack::attach(&src);
         if gst::version() < (1, 26, 7, 0) {
             keep_alive::attach(&src);
