@@ -10,6 +10,8 @@ mod codecs;
 mod faults;
 #[path = "sources/keep_alive.rs"]
 mod keep_alive;
+#[path = "sources/lateness.rs"]
+mod lateness;
 #[path = "sources/launch.rs"]
 mod launch;
 #[path = "sources/refusals.rs"]

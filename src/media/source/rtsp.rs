@@ -288,8 +288,7 @@ impl Attempt {
             };
             let sink = bin.by_name(name).and_then(|e| e.downcast::<gst_app::AppSink>().ok());
             let sink = sink.ok_or_else(|| Failure::new(FailureKind::Template, format!("\"{name}\" is no appsink")))?;
-            let parse = (kind == Kind::Video).then(|| bin.by_name("parse")).flatten();
-            sink::attach(&sink, codec.clone(), parse, self.link.clone());
+            sink::attach(&sink, codec.clone(), self.link.clone());
         }
         pipeline.add(&bin).map_err(|e| internal(&e))?;
         bin.sync_state_with_parent().map_err(|e| internal(&e))?;
