@@ -5,11 +5,14 @@
 //! (no 401), and to the answer at the client. Prints a table; asserts nothing about
 //! time. `MOVES=10000 cargo bench --bench ptz` for a longer run.
 
+#[path = "common/mod.rs"]
+mod common;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};
 
+use common::{ms, quantile, row};
 use support::gateway::Gateway;
 use support::ptz_hikvision::{Hikvision, PASSWORD, USER};
 use support::ptz_http::Server;
@@ -20,34 +23,17 @@ const SOON: Duration = Duration::from_secs(60);
 fn main() {
     support::init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("no runtime");
-    // `cargo bench` passes --bench; cargo test --benches must not run for minutes.
-    if !std::env::args().any(|a| a == "--bench") {
-        println!("cargo bench --bench ptz measures");
+    if !common::measuring("ptz") {
         return;
     }
-    let moves = std::env::var("MOVES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000);
+    let moves = common::number("MOVES").map_or(1_000, |n| n as u32);
     runtime.block_on(async {
-        println!("| what | figure |\n|---|---|");
+        common::head();
         let hikvision = Hikvision::start();
         measure("ISAPI, digest", "hikvision", hikvision.server(), "continuous", moves).await;
         let onvif = Onvif::start();
         measure("ONVIF, WS-UsernameToken", "onvif", onvif.server(), "ContinuousMove", moves).await;
     });
-}
-
-fn row(what: impl std::fmt::Display, figure: impl std::fmt::Display) {
-    println!("| {what} | {figure} |");
-}
-
-fn ms(d: Duration) -> String {
-    format!("{:.2} ms", d.as_secs_f64() * 1_000.0)
-}
-
-/// The value below which the share `p` of the sorted values lies.
-fn quantile(values: &mut [Duration], p: f64) -> Duration {
-    values.sort_unstable();
-    let at = ((values.len().saturating_sub(1)) as f64 * p).round() as usize;
-    values.get(at).copied().unwrap_or_default()
 }
 
 async fn measure(what: &str, driver: &str, camera: &Server, call: &str, moves: u32) {

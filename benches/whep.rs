@@ -6,11 +6,14 @@
 //! `JOINS=2000 cargo bench --bench whep` for the long run of joins and leaves,
 //! `BENCH=hold MINUTES=10` for a crowd that stays while others come and go.
 
+#[path = "common/mod.rs"]
+mod common;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};
 
+use common::{ms, number, quantile, row};
 use support::camera::Camera;
 use support::gateway::{Gateway, paths};
 use support::until_true;
@@ -21,13 +24,11 @@ const SOON: Duration = Duration::from_secs(60);
 fn main() {
     support::init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("no runtime");
-    // `cargo bench` passes --bench; cargo test --benches must not run for minutes.
-    if !std::env::args().any(|a| a == "--bench") {
-        println!("cargo bench --bench whep measures");
+    if !common::measuring("whep") {
         return;
     }
     runtime.block_on(async {
-        println!("| what | figure |\n|---|---|");
+        common::head();
         // BENCH=joins|latency|crowd|growth|hold measures one of them.
         let only = std::env::var("BENCH").ok();
         let wanted = |name: &str| only.as_deref().is_none_or(|o| o == name);
@@ -47,25 +48,6 @@ fn main() {
             hold(minutes).await;
         }
     });
-}
-
-fn number(variable: &str) -> Option<usize> {
-    std::env::var(variable).ok().and_then(|n| n.parse().ok())
-}
-
-fn row(what: impl std::fmt::Display, figure: impl std::fmt::Display) {
-    println!("| {what} | {figure} |");
-}
-
-fn ms(d: Duration) -> String {
-    format!("{:.1} ms", d.as_secs_f64() * 1_000.0)
-}
-
-/// The value below which the share `p` of the sorted values lies.
-fn quantile(values: &mut [Duration], p: f64) -> Duration {
-    values.sort_unstable();
-    let at = ((values.len().saturating_sub(1)) as f64 * p).round() as usize;
-    values.get(at).copied().unwrap_or_default()
 }
 
 fn camera(gop_s: u32) -> Camera {

@@ -21,6 +21,8 @@
 
 pub mod config;
 pub mod error;
+#[cfg(test)]
+mod fuzz;
 pub mod hls;
 pub mod http;
 pub mod media;

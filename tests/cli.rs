@@ -51,7 +51,7 @@ fn camgate(args: &[&str]) -> Said {
 
 fn camgate_in(directory: &Path, args: &[&str], env: &[(&str, &str)]) -> Said {
     let mut command = Command::new(Gateway::binary());
-    command.args(args).envs(env.iter().copied()).current_dir(directory);
+    command.env_remove("CAMGATE_TEST_ENGINE").args(args).envs(env.iter().copied()).current_dir(directory);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = child.id();
     let (tx, rx) = std::sync::mpsc::channel();

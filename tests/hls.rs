@@ -244,12 +244,17 @@ async fn errors_say_what_is_wrong() {
         ("gate/hls-1234_seg0.mp4", 404, "segment"),
         ("gate/hls-1234.m3u8", 404, "segment"),
         ("gate/index.m3u8?_HLS_part=1", 400, "_HLS_msn"),
+        ("closed/index.m3u8?_HLS_msn=x", 400, "_HLS_msn"),
+        ("closed/hls-1234.m3u8?_HLS_skip=maybe", 400, "_HLS_skip"),
     ] {
         let reply = get(&format!("{}/{url}", gateway.url())).await;
         assert_eq!(reply.status, status, "{url}: {}", reply.text());
         assert!(reply.error().contains(word), "{url}: {}", reply.error());
         assert_eq!(reply.header("access-control-allow-origin"), "*");
     }
+    // What cannot be answered wakes no camera.
+    assert_eq!(status(&gateway, "closed").await["state"], "idle");
+    assert!(!gateway.log().iter().any(|l| l.contains("closed") && l.contains("Starting")));
 }
 
 #[tokio::test]

@@ -124,6 +124,70 @@ async fn settings_of_a_path_that_do_not_concern_its_source_restart_nothing() {
 }
 
 #[tokio::test]
+async fn another_engine_is_for_those_who_join_from_then_on() {
+    let camera = small().start();
+    let path = paths(&[("gate", &camera.url())]);
+    let on = |engine: &str| format!("webrtcEngine: webrtcbin\n{path}    webrtcEngine: {engine}\n");
+    let gateway = Gateway::start(&on("''"));
+    let connected = |mark, engine: &str| {
+        gateway.wait_for_line_after(mark, SOON, |l| l.contains("viewer connected") && l.contains(engine))
+    };
+    let mark = gateway.mark();
+    let first = view(&gateway, "gate").await;
+    connected(mark, "webrtcbin");
+    assert!(!gateway.log().join("\n").contains("WebRTC viewers on"), "a port that nobody needs is open");
+    let mark = gateway.mark();
+    gateway.write_config(&on("shared"));
+    reloaded(&gateway, mark);
+    gateway.wait_for_line_after(mark, SOON, |l| l.contains("WebRTC viewers on UDP 127.0.0.1:"));
+    let second = view(&gateway, "gate").await;
+    connected(mark, "shared");
+    frames(&second, 10).await;
+    let mark = gateway.mark();
+    gateway.write_config(&on("webrtcbin"));
+    reloaded(&gateway, mark);
+    let third = view(&gateway, "gate").await;
+    connected(mark, "webrtcbin");
+    for viewer in [&first, &second, &third] {
+        more_frames(viewer, 10).await;
+        assert_eq!(viewer.state(), State::Connected);
+        assert_smooth(viewer);
+    }
+    assert_eq!((camera.plays(), camera.connections()), (1, 1));
+    // An open port stays where it is.
+    let mark = gateway.mark();
+    gateway.write_config(&format!("webrtcLocalUDPAddress: 127.0.0.2:0\n{}", on("shared")));
+    gateway.wait_for_line_after(mark, SOON, |l| l.contains("webrtcLocalUDPAddress") && l.contains("next start"));
+    more_frames(&second, 5).await;
+}
+
+#[tokio::test]
+async fn an_engine_whose_port_is_taken_changes_nothing() {
+    let camera = small().start();
+    let gateway = Gateway::start(&format!("webrtcEngine: webrtcbin\n{}", paths(&[("gate", &camera.url())])));
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mark = gateway.mark();
+    let address = taken.local_addr().unwrap();
+    let shared = format!(
+        "webrtcEngine: shared\nwebrtcLocalUDPAddress: {address}\n{}",
+        paths(&[("gate", &camera.url()), ("other", "test")])
+    );
+    gateway.write_config(&shared);
+    let line = gateway.wait_for_line_after(mark, SOON, |l| l.contains("not reloaded"));
+    assert!(line.contains("webrtcLocalUDPAddress") && line.contains(&address.to_string()), "{line}");
+    let viewer = view(&gateway, "gate").await;
+    frames(&viewer, 5).await;
+    assert!(gateway.log_after(mark).iter().all(|l| !l.contains("\"shared\"")));
+    let error = Viewer::join(gateway.url(), "other", Options::default()).await.err().expect("joined");
+    assert_eq!(error.status, 404, "{error}");
+    // Free again, it is taken with the next change.
+    drop(taken);
+    gateway.write_config(&(shared + "    maxReaders: 9\n"));
+    reloaded(&gateway, mark);
+    frames(&view(&gateway, "gate").await, 5).await;
+}
+
+#[tokio::test]
 async fn the_address_moves_and_viewers_stay() {
     let camera = small().start();
     let yaml = paths(&[("gate", &camera.url())]);

@@ -1,15 +1,16 @@
 //! Joins and leaves, many of them: threads, descriptors and memory return to
 //! where they were.
 //!
-//! 200 belong to the suite. For 2,000 (or `SOAK_JOINS`):
-//! `cargo test --release --test whep_soak -- --ignored --nocapture`
+//! 200 on webrtcbin and 1,000 on shared belong to the suite. For 2,000 and 10,000 (or
+//! `SOAK_JOINS`), one engine after the other:
+//! `cargo test --release --test whep_soak -- --ignored --nocapture --test-threads 1`
 
 mod support;
 
 use futures_util::future::join_all;
 use std::time::{Duration, Instant};
 use support::camera::{Audio, Camera};
-use support::gateway::Gateway;
+use support::gateway::{Engine, Gateway};
 use support::proc::{Usage, thread_names};
 use support::whep::{Options, State, Viewer};
 use support::{until, until_true};
@@ -72,12 +73,15 @@ async fn rest(gateway: &Gateway) -> Usage {
     last
 }
 
-async fn soak(count: usize) {
+async fn soak(engine: Engine, count: usize) {
     let camera = Camera::builder().size(320, 180).audio(Audio::Opus).prerecorded().start();
-    let gateway = Gateway::start(&format!(
-        "logLevel: info\nlimits:\n  postsPerSecond: 100000\n  postsBurst: 100000\npaths:\n  gate:\n    source: {}\n",
-        camera.url()
-    ));
+    let gateway = Gateway::on(
+        engine,
+        &format!(
+            "logLevel: info\nlimits:\n  postsPerSecond: 100000\n  postsBurst: 100000\npaths:\n  gate:\n    source: {}\n",
+            camera.url()
+        ),
+    );
     joins(gateway.url(), WARM_UP).await;
     let before = rest(&gateway).await;
     println!("after {WARM_UP} joins: {before:?}");
@@ -86,8 +90,12 @@ async fn soak(count: usize) {
     println!("after {count} more: {after:?}");
     let same = after.threads <= before.threads + 2 && after.fds <= before.fds + 4;
     assert!(same, "{before:?}\n{after:?}\n{:?}", thread_names(gateway.pid()));
-    // A session takes more than a megabyte: what is kept of one would show.
-    let (grown, allowed) = (after.rss_kb.saturating_sub(before.rss_kb), 24 * 1024 + 4 * count as u64);
+    // What is kept of one session would show: they take more than a megabyte, and 20 to 100 kB.
+    let allowed = match engine {
+        Engine::Webrtcbin => 24 * 1024 + 4 * count as u64,
+        Engine::Shared => 8 * 1024 + 2 * count as u64,
+    };
+    let grown = after.rss_kb.saturating_sub(before.rss_kb);
     assert!(grown <= allowed, "{grown} kB more than before {count} joins, {allowed} are allowed");
     assert_eq!(gateway.complaints(), Vec::<String>::new());
     assert!(!gateway.log().iter().any(|l| l.contains("frozen")), "a pipeline froze");
@@ -95,12 +103,27 @@ async fn soak(count: usize) {
 
 #[tokio::test]
 async fn two_hundred_joins_and_leaves_leave_nothing_behind() {
-    soak(200).await;
+    soak(Engine::Webrtcbin, 200).await;
+}
+
+#[tokio::test]
+async fn a_thousand_joins_and_leaves_leave_nothing_behind() {
+    soak(Engine::Shared, 1_000).await;
+}
+
+/// SOAK_JOINS, or so many.
+fn asked(otherwise: usize) -> usize {
+    std::env::var("SOAK_JOINS").ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
 }
 
 #[tokio::test]
 #[ignore = "the soak command: minutes"]
-async fn two_thousand_joins_and_leaves() {
-    let count = std::env::var("SOAK_JOINS").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000);
-    soak(count).await;
+async fn two_thousand_joins_and_leaves_on_webrtcbin() {
+    soak(Engine::Webrtcbin, asked(2_000)).await;
+}
+
+#[tokio::test]
+#[ignore = "the soak command: minutes"]
+async fn ten_thousand_joins_and_leaves_on_shared() {
+    soak(Engine::Shared, asked(10_000)).await;
 }

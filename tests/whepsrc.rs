@@ -9,7 +9,7 @@ use gstreamer_app as gst_app;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::camera::{Camera, Codec};
-use support::gateway::{Gateway, paths};
+use support::gateway::{Engine, Gateway, paths};
 use support::nal::{self, Stamp};
 use support::wait_true;
 
@@ -104,10 +104,11 @@ impl Drop for Player {
     }
 }
 
-#[test]
-fn whepsrc_plays_a_path() {
+on_both_engines!(whepsrc_plays_a_path);
+
+async fn whepsrc_plays_a_path(engine: Engine) {
     let camera = Camera::builder().size(320, 180).gop_frames(50).start();
-    let gateway = Gateway::start(&paths(&[("gate", &camera.url())]));
+    let gateway = Gateway::on(engine, &paths(&[("gate", &camera.url())]));
     let player = Player::start(&format!("{}/gate/whep", gateway.url()));
     wait_true(SOON, "a hundred frames", || {
         assert_eq!(player.error(), None);

@@ -5,6 +5,8 @@
 //! nothing about time. `BENCH=live|first|cold|blocked|crowd` measures one of them.
 //! `MEDIAMTX=/path/to/mediamtx` measures it beside camgate in the same run.
 
+#[path = "../common/mod.rs"]
+mod common;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
@@ -13,6 +15,7 @@ mod rival;
 
 use std::time::{Duration, Instant};
 
+use common::{row, spread};
 use support::browser::{Browser, Page};
 use support::camera::{Audio, Camera};
 use support::gateway::{Gateway, paths};
@@ -34,13 +37,11 @@ const PICTURE: &str = "addEventListener('DOMContentLoaded', () => { const see = 
 fn main() {
     support::init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("no runtime");
-    // `cargo bench` passes --bench; cargo test --benches must not run for minutes.
-    if !std::env::args().any(|a| a == "--bench") {
-        println!("cargo bench --bench hls measures");
+    if !common::measuring("hls") {
         return;
     }
     runtime.block_on(async {
-        println!("| what | figure |\n|---|---|");
+        common::head();
         let only = std::env::var("BENCH").ok();
         let wanted = |name: &str| only.as_deref().is_none_or(|o| o == name);
         if wanted("live") {
@@ -59,17 +60,6 @@ fn main() {
             crowd(200).await;
         }
     });
-}
-
-fn row(what: impl std::fmt::Display, figure: impl std::fmt::Display) {
-    println!("| {what} | {figure} |");
-}
-
-/// Median, 95th percentile and the worst, in whole milliseconds.
-fn spread(mut ms: Vec<f64>) -> String {
-    ms.sort_unstable_by(f64::total_cmp);
-    let at = |p: f64| ms.get(((ms.len().saturating_sub(1)) as f64 * p).round() as usize).copied().unwrap_or(f64::NAN);
-    format!("{:.0} / {:.0} / {:.0} ms", at(0.5), at(0.95), at(1.0))
 }
 
 fn camera() -> Camera {

@@ -8,7 +8,7 @@ use camgate::config::Config;
 use camgate::error::{Error, Kind, Result};
 use camgate::hls::muxer;
 use camgate::hls::muxers::Muxers;
-use camgate::http::{Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Seen, Watch};
+use camgate::http::{Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Restarted, Seen, Watch};
 use camgate::path::registry::Registry;
 use camgate::path::status::{PathStatus, StateName};
 use camgate::ptz::steerers::Steerers;
@@ -111,12 +111,12 @@ impl Gateway for Inside {
                     self.muxers.start(request.path, settings, subscription)
                 }
             };
-            let Hls { name, query, suffix, reader, .. } = request;
-            muxer.answer(muxer::Asked { name, query, suffix, reader }).await
+            let Hls { name, reload, suffix, reader, .. } = request;
+            muxer.answer(muxer::Asked { name, reload, suffix, reader }).await
         })
     }
 
-    fn patch<'a>(&'a self, patch: Patch<'a>) -> Boxed<'a, Result<()>> {
+    fn patch<'a>(&'a self, patch: Patch<'a>) -> Boxed<'a, Result<Option<Restarted>>> {
         Box::pin(self.sessions.patch(patch.secret, patch.path, patch.if_match, patch.body))
     }
 

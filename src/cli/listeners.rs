@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use camgate::config::Config;
 use camgate::http::{self, Handle, Serves};
+use camgate::webrtc::shared::engine::Shared;
 
 use crate::cli::inside::Inside;
 
@@ -38,6 +39,17 @@ pub fn bind(config: &Config) -> anyhow::Result<Bound> {
     let hls = http::bind(&hls_wanted(config))
         .with_context(|| format!("cannot listen on hlsAddress {}", config.hls_address))?;
     Ok(Bound { main, hls })
+}
+
+/// Opens the ports of the WebRTC engine that is shared, where a path has it and they are
+/// not open yet, and tells the log where.
+pub fn start_shared(shared: &Shared, config: &Config) -> anyhow::Result<()> {
+    if let Some(local) = shared.start(config)? {
+        for (transport, list) in [("UDP", &local.udp), ("TCP", &local.tcp)] {
+            list.iter().for_each(|address| tracing::info!("WebRTC viewers on {transport} {address}"));
+        }
+    }
+    Ok(())
 }
 
 impl Bound {

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use camgate::config::{self, Config, Limits, LogLevel};
+use camgate::config::{self, Config, Limits, LogLevel, WebrtcEngine};
 use camgate::hls::muxers::Muxers;
 use camgate::path::registry::Registry;
 use camgate::ptz::steerers::Steerers;
+use camgate::webrtc::engines::Engines;
 use camgate::webrtc::ice::Ice;
 use camgate::webrtc::session::Sessions;
+use camgate::webrtc::shared::engine::Shared;
 use camgate::webrtc::webrtcbin::WebrtcBin;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -92,16 +94,23 @@ fn init_log(config: &Config) -> Levels {
 
 async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> anyhow::Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let engine = Arc::new(WebrtcBin::new()?);
+    let (shared, webrtcbin) = (Arc::new(Shared::new()?), Arc::new(WebrtcBin::new()?));
     let bound = listeners::bind(&config)?;
+    listeners::start_shared(&shared, &config)?;
     let warm = tokio::spawn({
-        let engine = engine.clone();
-        async move { engine.warm_up().await }
+        let webrtcbin = webrtcbin.clone();
+        let wanted = config.uses_engine(WebrtcEngine::Webrtcbin);
+        async move {
+            if wanted {
+                webrtcbin.warm_up().await;
+            }
+        }
     });
     let ice = Ice::new();
     ice.warm(&config);
     let registry = Registry::start(config.clone());
-    let sessions = Sessions::new(engine, ice.clone(), registry.config_changes());
+    let engines = Engines::new(shared.clone(), webrtcbin);
+    let sessions = Sessions::new(engines, ice.clone(), registry.config_changes());
     let steerers = Steerers::start(&config);
     let inside = Arc::new(Inside { registry, sessions, muxers: Muxers::new(), steerers, ready: AtomicBool::new(true) });
     // Before anybody can know that we run: what changes then is seen.
@@ -118,7 +127,7 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
                     biased;
                     _ = term.recv() => break (Some(listeners), Ok(())),
                     _ = int.recv() => break (Some(listeners), Ok(())),
-                    loaded = reload(file.as_deref(), &inside, &levels, &listeners) => loaded,
+                    loaded = reload(file.as_deref(), &inside, &levels, (&listeners, &shared)) => loaded,
                 };
                 if let Some((old, config)) = loaded {
                     ice.warm(&config);
@@ -139,6 +148,7 @@ async fn serve(config: Arc<Config>, file: Option<PathBuf>, levels: Levels) -> an
         // A viewer's pipeline that is frozen must not keep the cameras from their TEARDOWN.
         let gone = tokio::time::timeout(Duration::from_secs(2), inside.sessions.shutdown());
         let _ = tokio::join!(still, gone);
+        shared.shutdown().await;
         inside.registry.shutdown().await;
         if let Some(listeners) = listeners {
             listeners.stop().await;
@@ -169,7 +179,7 @@ async fn reload(
     file: Option<&Path>,
     inside: &Inside,
     levels: &Levels,
-    listeners: &Listeners,
+    (listeners, shared): (&Listeners, &Shared),
 ) -> Option<(Arc<Config>, Arc<Config>)> {
     let read = file.map(Path::to_owned);
     let loaded = tokio::task::spawn_blocking(move || files::load(read.as_deref())).await.ok()?;
@@ -186,7 +196,11 @@ async fn reload(
     let config = Arc::new(loaded.config);
     // The one thing that can still fail is looked at before anything is touched.
     let old = inside.registry.config();
-    if let Err(error) = listeners.check(&old, &config) {
+    let was_open = shared.is_open();
+    let opened = listeners
+        .check(&old, &config)
+        .and_then(|()| listeners::start_shared(shared, &config).map_err(|error| format!("{error:#}")));
+    if let Err(error) = opened {
         tracing::error!("configuration not reloaded, the present one stays: {error}");
         return None;
     }
@@ -197,6 +211,10 @@ async fn reload(
     }
     if diff.globals.contains(&"logStructured") {
         tracing::warn!("logStructured changes with the next start");
+    }
+    let sockets = ["webrtcLocalUDPAddress", "webrtcLocalTCPAddress"];
+    if was_open && diff.globals.iter().any(|key| sockets.contains(key)) {
+        tracing::warn!("webrtcLocalUDPAddress and webrtcLocalTCPAddress change with the next start");
     }
     let (was, is) = (&old.limits, &config.limits);
     let of_the_server = |l: &Limits| (l.connections, l.head_timeout, l.idle_timeout, l.stall_timeout);

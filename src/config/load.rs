@@ -9,7 +9,7 @@ use super::problem::{At, Problem};
 use super::schema::{Cx, Field, Shape, read_into};
 use super::source::Source;
 use super::yaml::{self, Entry, Node, Value};
-use super::{Config, PathConf, PtzDriver, env, substream};
+use super::{Config, PathConf, PtzDriver, WebrtcEngine, env, substream};
 
 pub use super::env::RESERVED_VARIABLES;
 
@@ -111,6 +111,7 @@ pub fn parse(text: &str, name: Option<&str>, env: &[(String, String)]) -> Result
         cx.within("paths", |cx| read_paths(&mut config, &entry.node, cx));
         substream::resolve(&mut config, &root, &mut cx);
     }
+    check_engine(&config, &root, &mut cx);
 
     if !cx.not_yet.is_empty() {
         let keys: Vec<&str> = cx.not_yet.iter().map(String::as_str).collect();
@@ -130,6 +131,17 @@ pub fn parse(text: &str, name: Option<&str>, env: &[(String, String)]) -> Result
         }
     }
     Err(problems)
+}
+
+/// The shared engine has to listen somewhere.
+fn check_engine(config: &Config, root: &Node, cx: &mut Cx) {
+    const KEY: &str = "webrtcLocalUDPAddress";
+    let listens = !(config.webrtc_local_udp_address.is_empty() && config.webrtc_local_tcp_address.is_empty());
+    if !listens && config.uses_engine(WebrtcEngine::Shared) {
+        let at = root.entry(KEY).map_or(At::Nowhere, |e| e.at.clone());
+        let message = "must not be empty when webrtcLocalTCPAddress is, and a path has webrtcEngine: shared";
+        cx.within(KEY, |cx| cx.problem(&at, message));
+    }
 }
 
 fn read_paths(config: &mut Config, node: &Node, cx: &mut Cx) {

@@ -36,9 +36,8 @@ pub(crate) const GLOBAL: &[&str] = &[
     "srtcpAddress", "srtla", "srtlaAddress", "srtpAddress", "sysLogPrefix", "udpMaxPayloadSize",
     "udpReadBufferSize", "webrtc", "webrtcAllowOrigin", "webrtcDisable", "webrtcEncryption",
     "webrtcICEHostNAT1To1IPs", "webrtcICEServers", "webrtcICETCPMuxAddress",
-    "webrtcICEUDPMuxAddress", "webrtcLocalTCPAddress", "webrtcLocalUDPAddress",
-    "webrtcServerCert", "webrtcServerKey", "webrtcTrackGatherTimeout", "writeQueueSize",
-    "writeTimeout",
+    "webrtcICEUDPMuxAddress", "webrtcServerCert", "webrtcServerKey", "webrtcTrackGatherTimeout",
+    "writeQueueSize", "writeTimeout",
 ];
 
 /// The keys of a path, sorted.

@@ -101,6 +101,19 @@ words! {
     }
 }
 
+words! {
+    /// Who serves WebRTC viewers (ours).
+    pub enum WebrtcEngine {
+        /// All on one port, for crowds.
+        Shared = "shared",
+        /// A GStreamer pipeline for each.
+        Webrtcbin = "webrtcbin",
+    }
+}
+
+/// Who serves viewers where the configuration does not say.
+pub const WEBRTC_ENGINE: WebrtcEngine = WebrtcEngine::Shared;
+
 mapping! {
     /// The whole configuration, checked. All of a process's rooms share one by `Arc`.
     pub struct Config {
@@ -112,7 +125,14 @@ mapping! {
         "readTimeout" => read_timeout: Duration = Duration::from_secs(10), positive;
         /// Where the HTTP server listens; see [`Config::webrtc_listen`].
         "webrtcAddress" => webrtc_address: String = ":8889".to_owned(), address;
-        /// UDP ports for WebRTC; None leaves the choice to the system.
+        /// Who serves WebRTC viewers, where the path says nothing (ours).
+        "webrtcEngine" => webrtc_engine: WebrtcEngine = WEBRTC_ENGINE;
+        /// Where the engine `shared` receives UDP; empty: nowhere. See
+        /// [`Config::webrtc_udp_listen`].
+        "webrtcLocalUDPAddress" => webrtc_local_udp_address: String = ":8189".to_owned(), address_or_none;
+        /// Where it accepts ICE over TCP; empty: nowhere.
+        "webrtcLocalTCPAddress" => webrtc_local_tcp_address: String = String::new(), address_or_none;
+        /// UDP ports for the engine `webrtcbin`; None leaves the choice to the system.
         "webrtcPortRange" => webrtc_port_range: PortRange = None;
         /// Whether the addresses of the network interfaces are offered to viewers.
         "webrtcIPsFromInterfaces" => webrtc_ips_from_interfaces: bool = true;
@@ -183,6 +203,8 @@ mapping! {
         "useAbsoluteTimestamp" => use_absolute_timestamp: bool = true;
         /// The most readers at once; 0 means any number.
         "maxReaders" => max_readers: usize = 0;
+        /// Who serves its viewers; None: as `webrtcEngine` says for all (ours).
+        "webrtcEngine" => webrtc_engine: Option<WebrtcEngine> = None;
         /// What the wall plays instead, because it is smaller (ours).
         "substream" => substream: Option<Substream> = None;
         /// How its camera is steered (ours).
@@ -333,6 +355,27 @@ impl Config {
     /// The addresses that `hlsAddress` means, as [`Config::webrtc_listen`]; none without.
     pub fn hls_listen(&self) -> Vec<SocketAddr> {
         listen_addresses(&self.hls_address).unwrap_or_default()
+    }
+
+    /// The addresses that `webrtcLocalUDPAddress` means, as [`Config::webrtc_listen`].
+    pub fn webrtc_udp_listen(&self) -> Vec<SocketAddr> {
+        listen_addresses(&self.webrtc_local_udp_address).unwrap_or_default()
+    }
+
+    /// The addresses that `webrtcLocalTCPAddress` means, likewise.
+    pub fn webrtc_tcp_listen(&self) -> Vec<SocketAddr> {
+        listen_addresses(&self.webrtc_local_tcp_address).unwrap_or_default()
+    }
+
+    /// Who serves the viewers of a path.
+    pub fn engine_of(&self, path: &str) -> WebrtcEngine {
+        self.find(path).and_then(|found| found.conf.webrtc_engine).unwrap_or(self.webrtc_engine)
+    }
+
+    /// Whether any path is served by this engine.
+    pub fn uses_engine(&self, engine: WebrtcEngine) -> bool {
+        // With no path at all there is none that could be watched.
+        self.paths.values().any(|conf| conf.webrtc_engine.unwrap_or(self.webrtc_engine) == engine)
     }
 }
 

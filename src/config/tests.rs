@@ -61,6 +61,9 @@ logLevel: debug
 logStructured: yes
 readTimeout: 1m30s
 webrtcAddress: 127.0.0.1:0
+webrtcEngine: shared
+webrtcLocalUDPAddress: 127.0.0.1:8190
+webrtcLocalTCPAddress: :8189
 webrtcPortRange: 30000-30100
 webrtcIPsFromInterfaces: no
 webrtcIPsFromInterfacesList: [lo, eth0]
@@ -92,6 +95,9 @@ paths:
     );
     assert_eq!((c.log_level, c.log_structured, c.read_timeout), (LogLevel::Debug, true, Duration::from_secs(90)));
     assert_eq!(c.webrtc_listen(), ["127.0.0.1:0".parse().unwrap()]);
+    assert_eq!(c.webrtc_engine, WebrtcEngine::Shared);
+    assert_eq!(c.webrtc_udp_listen(), ["127.0.0.1:8190".parse().unwrap()]);
+    assert_eq!(c.webrtc_tcp_listen(), ["[::]:8189".parse().unwrap(), "0.0.0.0:8189".parse().unwrap()]);
     assert_eq!(c.webrtc_port_range, Some((30000, 30100)));
     assert!(!c.webrtc_ips_from_interfaces);
     assert_eq!(c.webrtc_ips_from_interfaces_list, ["lo", "eth0"]);
@@ -155,6 +161,22 @@ authInternalUsers:
 }
 
 #[test]
+fn a_path_has_the_engine_of_all_unless_it_says_so() {
+    let c = config(
+        "{webrtcEngine: shared, pathDefaults: {webrtcEngine: webrtcbin}, paths: {a: , b: {webrtcEngine: }, '~^c': \
+         {webrtcEngine: shared}}}",
+    );
+    let of = |name| c.engine_of(name);
+    assert_eq!((of("a"), of("c1"), of("x")), (WebrtcEngine::Webrtcbin, WebrtcEngine::Shared, WebrtcEngine::Shared));
+    // Without a value a key has its default, here as everywhere; with an empty one it is unset.
+    assert_eq!(of("b"), WebrtcEngine::Webrtcbin);
+    let c = config("{webrtcEngine: shared, pathDefaults: {webrtcEngine: webrtcbin}, paths: {b: {webrtcEngine: ''}}}");
+    assert!(c.uses_engine(WebrtcEngine::Shared) && !c.uses_engine(WebrtcEngine::Webrtcbin));
+    let c = config("{webrtcEngine: shared, webrtcLocalUDPAddress: '', webrtcLocalTCPAddress: ':0', paths: {a: }}");
+    assert!(c.webrtc_udp_listen().is_empty() && c.webrtc_tcp_listen().len() == 2);
+}
+
+#[test]
 fn values_of_the_wrong_kind() {
     for (yaml, expected) in [
         ("[]", "must be a mapping, not a list"),
@@ -169,6 +191,13 @@ fn values_of_the_wrong_kind() {
         ("webrtcAddress: ':99999'", "has no port"),
         ("hlsAddress: nowhere", "hlsAddress: \"nowhere\" lacks a port"),
         ("webrtcAddress: ::1:80", "has no IP address"),
+        ("webrtcEngine: pion", "webrtcEngine: \"pion\" is not one of shared, webrtcbin"),
+        ("paths: {a: {webrtcEngine: [x]}}", "paths.a.webrtcEngine: must be one of shared, webrtcbin, not a list"),
+        ("webrtcLocalTCPAddress: 8189", "webrtcLocalTCPAddress: \"8189\" lacks a port"),
+        (
+            "{webrtcLocalUDPAddress: '', paths: {a: {webrtcEngine: shared}}}",
+            "webrtcLocalUDPAddress: must not be empty when webrtcLocalTCPAddress is",
+        ),
         ("webrtcPortRange: 200-100", "webrtcPortRange: \"200-100\" ends before it begins"),
         ("webrtcPortRange: 0-100", "is not a range of ports"),
         ("webrtcPortRange: [1, 2, 3]", "a list of two ports"),
@@ -297,7 +326,7 @@ fn five_thousand_paths() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(crate::fuzz::cases(2000))]
 
     #[test]
     fn random_yaml(text in "\\PC*", like in "((logLevel|paths|cam1|source|authInternalUsers|user|limits|pathDefaults|permissions|webrtcICEServers2|url|<<|x)(: |:\\n  |:\\n    )|- |\\[|\\]|\\{|\\}|, |any|test|yes|~|&a |\\*a|rtsp://u:p@h/x|\\n|  ){0,30}") {

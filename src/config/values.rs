@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::WebrtcEngine;
 use super::schema::{Cx, FromNode, Shape};
 use super::units::{parse_duration, parse_size};
 use super::yaml::{Node, Value};
@@ -69,6 +70,16 @@ impl FromNode for IpNet {
                 .map(|net| net.trunc())
                 .map_err(|_| "is neither an IP address nor a network like 10.0.0.0/8".into())
         })
+    }
+}
+
+impl FromNode for Option<WebrtcEngine> {
+    fn read(node: &Node, cx: &mut Cx) -> Option<Self> {
+        // Empty unsets what pathDefaults says.
+        match &node.value {
+            Value::Scalar(text) if text.is_empty() => Some(None),
+            _ => WebrtcEngine::read(node, cx).map(Some),
+        }
     }
 }
 

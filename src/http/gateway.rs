@@ -43,8 +43,9 @@ pub trait Gateway: Send + Sync + 'static {
     /// path, opens a session.
     fn watch(&self, request: Watch) -> Boxed<'_, Result<Opened>>;
 
-    /// Hands a trickle-ice-sdpfrag to a session.
-    fn patch<'a>(&'a self, patch: Patch<'a>) -> Boxed<'a, Result<()>>;
+    /// Hands a trickle-ice-sdpfrag to a session. With something to tell where it was an
+    /// ICE restart.
+    fn patch<'a>(&'a self, patch: Patch<'a>) -> Boxed<'a, Result<Option<Restarted>>>;
 
     /// Ends a session; `NotFound` when it is unknown or gone.
     fn delete<'a>(&'a self, path: &'a str, secret: &'a str) -> Boxed<'a, Result<()>>;
@@ -74,8 +75,8 @@ pub struct Hls<'a> {
     pub path: &'a str,
     /// What is asked for below it; none for `index.m3u8`.
     pub name: Option<&'a str>,
-    /// The query as it came.
-    pub query: &'a str,
+    /// What of it is wanted, and whether that is waited for.
+    pub reload: Reload,
     /// What goes behind every URI, percent-encoded.
     pub suffix: &'a str,
     /// Tells readers apart.
@@ -83,6 +84,9 @@ pub struct Hls<'a> {
 }
 
 pub use crate::hls::muxer::Answer as HlsAnswer;
+pub use crate::hls::playlist::Reload;
+pub use crate::webrtc::session::Restarted;
+
 /// A request for a picture.
 #[derive(Clone, Copy)]
 pub struct Look<'a> {

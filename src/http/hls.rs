@@ -13,7 +13,7 @@ use actix_web::http::header::{
 };
 use bytes::Bytes;
 
-use super::gateway::{Hls, HlsAnswer};
+use super::gateway::{Hls, HlsAnswer, Reload};
 use super::route::Route;
 use super::server::Asked;
 use super::{cors, page, reply};
@@ -78,9 +78,11 @@ async fn get(asked: &Asked<'_>, path: &str, name: Option<&str>) -> Result<HttpRe
     }
     let identity = asked.require(Action::Read, path).await?;
     let query = asked.request.query_string();
+    // Before the camera is woken for nothing.
+    let reload = Reload::parse(query).map_err(|why| Error::new(Kind::BadRequest, why))?;
     let reader = reader(query);
     let suffix = suffix(query, &reader);
-    let got = asked.state.gateway.hls(Hls { path, name, query, suffix: &suffix, reader: &reader }).await?;
+    let got = asked.state.gateway.hls(Hls { path, name, reload, suffix: &suffix, reader: &reader }).await?;
     let mut answer = HttpResponse::Ok();
     match got {
         HlsAnswer::Playlist(text) => {

@@ -37,7 +37,7 @@ mod server;
 mod snapshot;
 mod whep;
 
-pub use gateway::{Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Seen, Watch};
+pub use gateway::{Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Restarted, Seen, Watch};
 pub use server::{Handle, Serves, bind, serve};
 
 #[cfg(test)]

@@ -116,8 +116,11 @@ async fn session(asked: &Asked<'_>, payload: Payload, path: &str, secret: &str) 
             let body = body(asked, payload).await?;
             let if_match = accept::if_match(asked.request.headers());
             let if_match = if_match.as_deref();
-            gateway.patch(Patch { path, secret, if_match, body: &body }).await?;
-            Ok(HttpResponse::NoContent().finish())
+            let restarted = gateway.patch(Patch { path, secret, if_match, body: &body }).await?;
+            let Some(restarted) = restarted else { return Ok(HttpResponse::NoContent().finish()) };
+            let mut answer = HttpResponse::Ok();
+            answer.insert_header((CONTENT_TYPE, FRAGMENT)).insert_header((ETAG, format!("\"{}\"", restarted.etag)));
+            Ok(answer.body(restarted.fragment))
         }
         Method::DELETE => {
             session_limit(asked, asked.client.addr.ip())?;

@@ -11,6 +11,7 @@
 mod feed;
 mod reader;
 mod subscription;
+mod tap;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 use crate::media::codec::{Codec, Kind, Track};
-use crate::media::gop::{Cap, Gop, Unit};
+use crate::media::gop::{Cap, Gop, Start, Unit};
 use crate::media::opus;
 use crate::media::rhythm::Rhythm;
 use crate::media::rtp::{Frame, Span};
@@ -28,6 +29,7 @@ use crate::media::timeline::Timeline;
 
 use reader::Reader;
 pub use subscription::Subscription;
+pub use tap::{Fed, Tap};
 
 /// Most access units that wait for one reader: five seconds of 25 pictures and
 /// 50 audio packets a second, more than any pause that is not an outage.
@@ -60,6 +62,18 @@ impl AccessUnit {
     /// How many packets it has.
     pub fn packet_count(&self) -> usize {
         self.packets.len()
+    }
+
+    /// The payload of packet `i`.
+    pub fn payload(&self, i: usize) -> Option<&[u8]> {
+        let s = self.packets.get(i)?;
+        let start = s.start as usize;
+        self.data.get(start..start + s.len as usize)
+    }
+
+    /// Bytes of payload.
+    pub fn size(&self) -> usize {
+        self.data.len()
     }
 
     /// The payloads in order, each with whether it is the last one of the frame.
@@ -135,6 +149,8 @@ struct Inner {
     /// The last key frame, which outlives its source.
     still: Option<Arc<Still>>,
     readers: Vec<Reader>,
+    /// Readers that are functions: they are fed as the others, and not counted.
+    taps: Vec<Reader>,
     next_id: u64,
 }
 
@@ -213,11 +229,11 @@ impl Hub {
                 (None, None) => {}
             }
         }
-        for r in &mut inner.readers {
+        for r in inner.all() {
             if r.changed(&tracks) {
                 r.close(CloseReason::CodecChanged);
             }
-            r.waiting_for_key = true;
+            r.interrupt();
         }
         inner.tracks = tracks;
         inner.epoch += 1;
@@ -239,6 +255,7 @@ impl Hub {
                 g.clear();
             }
         }
+        inner.all().for_each(Reader::interrupt);
     }
 
     /// What the source sends, playable or not.
@@ -346,8 +363,21 @@ impl Inner {
         }
     }
 
+    /// What a reader that joins now starts with.
+    fn start(&self) -> Start<AccessUnit> {
+        match self.video.as_ref().and_then(|l| l.gop.as_ref()) {
+            Some(gop) => gop.start(),
+            None => Start { units: Vec::new(), continuous: true },
+        }
+    }
+
+    /// Readers and taps.
+    fn all(&mut self) -> impl Iterator<Item = &mut Reader> {
+        self.readers.iter_mut().chain(&mut self.taps)
+    }
+
     fn close_all(&mut self, reason: CloseReason) {
-        self.readers.iter_mut().for_each(|r| r.close(reason));
+        self.all().for_each(|r| r.close(reason));
     }
 }
 

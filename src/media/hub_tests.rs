@@ -247,3 +247,108 @@ fn a_cameras_clock_outlives_its_source_until_it_says_otherwise() {
     hub.forget_still();
     assert_eq!(hub.clock(), None);
 }
+
+/// A tap that notes what it gets, as long as it has room.
+#[derive(Clone, Default)]
+struct Notes {
+    got: Arc<Mutex<Vec<String>>>,
+    full: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Notes {
+    fn tap(&self, hub: &Arc<Hub>) -> Tap {
+        let notes = self.clone();
+        hub.tap(move |fed| {
+            let room = !notes.full.load(Ordering::Relaxed);
+            if room {
+                notes.got.lock().unwrap().push(match fed {
+                    Fed::Start(s) => format!("start {:?} {}", numbers(&s.units), s.continuous),
+                    Fed::Unit(u) => format!("{:?} {}", u.kind, u.data[0]),
+                    Fed::Interrupted => "interrupted".into(),
+                });
+            }
+            room
+        })
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.got.lock().unwrap())
+    }
+}
+
+#[test]
+fn a_tap_starts_with_what_is_cached_goes_on_without_a_gap_and_counts_as_nobody() {
+    let hub = Hub::new(Cap::default());
+    let feed = begin(&hub, vec![h264(), track(Codec::Pcma)]);
+    for n in 1..4 {
+        feed.publish(Kind::Video, frame(n == 2, n));
+    }
+    let notes = Notes::default();
+    let tap = notes.tap(&hub);
+    feed.publish(Kind::Audio, frame(true, 4));
+    feed.publish(Kind::Video, frame(false, 5));
+    assert_eq!(notes.take(), ["start [2, 3] true", "Audio 4", "Video 5"]);
+    assert_eq!(*hub.readers().borrow(), 0);
+    assert_eq!(tap.stats().queued.load(Ordering::Relaxed), 2);
+    drop(tap);
+    feed.publish(Kind::Video, frame(true, 6));
+    assert!(notes.take().is_empty());
+    assert_eq!(Arc::strong_count(&notes.got), 1, "the function is gone as well");
+}
+
+#[test]
+fn a_tap_without_room_goes_on_with_a_key_frame_and_nobody_else_notices() {
+    let hub = Hub::new(Cap::default());
+    let feed = begin(&hub, vec![h264(), track(Codec::Pcma)]);
+    let (notes, other) = (Notes::default(), Notes::default());
+    let (tap, _other) = (notes.tap(&hub), other.tap(&hub));
+    feed.publish(Kind::Video, frame(true, 1));
+    notes.full.store(true, Ordering::Relaxed);
+    feed.publish(Kind::Video, frame(false, 2));
+    feed.publish(Kind::Audio, frame(true, 3));
+    notes.full.store(false, Ordering::Relaxed);
+    feed.publish(Kind::Audio, frame(true, 4));
+    feed.publish(Kind::Video, frame(false, 5));
+    feed.publish(Kind::Video, frame(true, 6));
+    assert_eq!(notes.take(), ["start [] false", "Video 1", "Audio 4", "Video 6"]);
+    assert_eq!(other.take().len(), 1 + 6);
+    let dropped = tap.stats().dropped.load(Ordering::Relaxed);
+    assert_eq!((dropped, hub.dropped.load(Ordering::Relaxed)), (3, 3));
+}
+
+#[test]
+fn a_tap_outlives_the_source_and_not_its_codec() {
+    let hub = Hub::new(Cap::default());
+    begin(&hub, vec![h264()]).publish(Kind::Video, frame(true, 1));
+    let notes = Notes::default();
+    let tap = notes.tap(&hub);
+    hub.end();
+    let feed = begin(&hub, vec![h264(), aac(&[0x11, 0x90])]);
+    feed.publish(Kind::Video, frame(false, 2));
+    feed.publish(Kind::Audio, frame(true, 3));
+    feed.publish(Kind::Video, frame(true, 4));
+    assert_eq!(notes.take(), ["start [1] true", "interrupted", "interrupted", "Video 4"]);
+    assert!(!tap.over());
+    let feed = begin(&hub, vec![track(Codec::H265 { profile_id: 1, tier_flag: 0, level_id: 93 })]);
+    assert!(tap.over());
+    feed.publish(Kind::Video, frame(true, 5));
+    assert!(notes.take().is_empty());
+    let next = notes.tap(&hub);
+    assert_eq!(notes.take(), ["start [5] true"]);
+    hub.close_readers(CloseReason::PathRemoved);
+    assert!(next.over());
+}
+
+#[test]
+fn a_tap_over_the_cap_gets_the_still_and_then_the_next_key_frame() {
+    let hub = Hub::new(Cap { bytes: 25, units: 9 });
+    let feed = begin(&hub, vec![h264()]);
+    for n in 1..5 {
+        feed.publish(Kind::Video, frame(n == 1, n));
+    }
+    let notes = Notes::default();
+    let _tap = notes.tap(&hub);
+    feed.publish(Kind::Video, frame(false, 5));
+    feed.publish(Kind::Video, frame(true, 6));
+    assert_eq!(notes.take(), ["start [1] false", "Video 6"]);
+}

@@ -78,6 +78,20 @@ impl Driver for Auto {
         Box::pin(async move { self.driver().await?.about().await })
     }
 
+    fn alone(&mut self, alone: bool) {
+        if let Some(driver) = &mut self.found {
+            driver.alone(alone);
+        }
+    }
+
+    fn proven(&self) -> bool {
+        self.found.as_ref().is_some_and(|driver| driver.proven())
+    }
+
+    fn ready(&mut self) -> Boxed<'_, Outcome<()>> {
+        Box::pin(async move { self.driver().await?.ready().await })
+    }
+
     fn drive(&mut self, drive: Drive, lasts: Duration) -> Boxed<'_, Outcome<()>> {
         Box::pin(async move { self.driver().await?.drive(drive, lasts).await })
     }

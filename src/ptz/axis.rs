@@ -71,6 +71,19 @@ impl AxisState {
         (self.moving, self.deadline) = (true, until);
     }
 
+    /// A movement was not sent, since a stop goes first: it ends with a stop of its own axis,
+    /// and waits for one of another.
+    pub fn put_off(&mut self, wish: Wish, mut tickets: Vec<Ticket>) {
+        if let Task::Drive(..) = wish.task {
+            (self.moving, self.deadline) = (self.was_moving, None);
+        }
+        if self.stops == 0 && self.wish.is_none() {
+            self.wish = Some(wish);
+        }
+        tickets.append(&mut self.tickets);
+        self.tickets = tickets;
+    }
+
     /// Nothing is said to the camera until then. What it does it goes on doing: that is
     /// stopped as soon as may be.
     pub fn hold(&mut self, until: u64) {

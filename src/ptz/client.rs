@@ -42,6 +42,8 @@ pub struct Client {
     proven: bool,
     /// The password was good once.
     ever: bool,
+    /// See [`Client::alone`].
+    alone: bool,
     turned_down: Option<TurnedDown>,
 }
 
@@ -73,17 +75,18 @@ impl Client {
             digest: None,
             proven: false,
             ever: false,
+            alone: false,
             turned_down,
         })
     }
 
     /// One exchange. `path` begins with `/` and holds nothing secret.
     ///
-    /// Errors: refused (401), silent (no answer in 3 s), rejected (a redirect, a
-    /// certificate, an answer beyond the bounds).
+    /// Errors: refused (401), doubted (401 to a password that was good before, once), silent
+    /// (no answer in 3 s), rejected (a redirect, a certificate, an answer beyond the bounds).
     pub async fn send(&mut self, method: Method, path: &str, media_type: &str, body: String) -> Outcome<Answer> {
         // A request, its nonce renewed, and once more where that was stale already.
-        for attempt in 0..3 {
+        for _ in 0..3 {
             let authorization = match &mut self.digest {
                 Some(digest) => {
                     digest.answer(&self.user, self.password.expose(), method.as_str(), path, body.as_bytes())
@@ -124,16 +127,16 @@ impl Client {
                     return Err(Fault::Refused { reason, locked: None });
                 }
                 Challenge::Digest(digest) => {
-                    // With a nonce that was good before it may be the nonce, also where the
-                    // camera does not say so (a restart); with a new one it is the password.
-                    let again = !answered || digest.stale() || (self.proven && attempt == 0);
-                    if !again {
-                        (self.digest, self.proven) = (None, false);
-                        let reason = "the camera refused the user name or the password (401)".to_owned();
-                        return Err(Fault::Refused { reason, locked: None });
-                    }
+                    let judged = answered && !digest.stale();
+                    // A nonce that was good may be worn out, also where the camera does not say
+                    // so; who is alone may find that out.
+                    let worn = self.alone && self.proven;
                     (self.digest, self.proven) = (Some(digest), false);
+                    if judged && !worn {
+                        return Err(self.turned_away());
+                    }
                 }
+                _ if answered && self.ever => return Err(self.turned_away()),
                 Challenge::Basic => {
                     let reason = "the camera wants the password in the clear (Basic), which is not sent: switch it to \
                                   digest authentication"
@@ -150,6 +153,32 @@ impl Client {
         self.digest = None;
         // Of a password that was never good it may count each as an attempt.
         Err(if self.ever { Fault::Rejected(reason) } else { Fault::Refused { reason, locked: None } })
+    }
+
+    /// The password was judged and not found good. Of one that was, it may be the nonce (a
+    /// restart): that is not tried here, since all channels of a recorder would try it at once.
+    fn turned_away(&mut self) -> Fault {
+        let reason = "the camera refused the user name or the password (401)".to_owned();
+        self.digest = None;
+        if self.ever && !self.alone {
+            return Fault::Doubted(reason);
+        }
+        self.ever = false;
+        Fault::Refused { reason, locked: None }
+    }
+
+    /// While `alone` nobody else uses this login: a nonce is asked for anew, and what is refused
+    /// then is refused.
+    pub fn alone(&mut self, alone: bool) {
+        self.alone = alone;
+        if alone {
+            (self.digest, self.proven) = (None, false);
+        }
+    }
+
+    /// Whether the password was good, or there is none.
+    pub fn proven(&self) -> bool {
+        self.ever || self.user.is_empty()
     }
 
     /// One exchange without credentials, whatever comes: finding out what a camera is must

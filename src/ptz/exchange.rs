@@ -73,14 +73,25 @@ pub enum Answer {
     Closing,
 }
 
+/// How far an exchange is, of those that may still be broken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Nothing was sent yet: it waits for other channels of the same camera.
+    Waiting,
+    /// Under way, with a password that is known to be good.
+    UnderWay,
+    /// Trying a password.
+    Trying,
+}
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Begin an exchange. Never while one is under way.
     Run(Task),
-    /// Break off the exchange under way, which only reads: a stop is due. It ends with
-    /// [`Event::Done`] like any other.
-    BreakOff,
+    /// Break off the exchange that runs, where it is no further than that: a stop is due. It
+    /// ends with [`Event::Done`] in any case; [`Fault::PutOff`] where it was broken off.
+    BreakOff(Stage),
     /// Answer a client.
     Reply(Ticket, Answer),
     /// Nothing is left to do after [`Event::Close`].

@@ -21,6 +21,12 @@ pub enum Fault {
         /// How long it will refuse the right one as well.
         locked: Option<Duration>,
     },
+    /// A login that was good before is denied: it may be the nonce, the camera's clock, this
+    /// user's rights or the password. Carried out once more, alone, it is known: see
+    /// [`super::account`]. No client of a steerer ever sees it.
+    Doubted(String),
+    /// Nothing was sent, or it only asked, and a stop goes first. Not seen by clients, either.
+    PutOff,
     /// Nothing came back in time, or nothing is there. The command may have arrived.
     Silent(String),
     /// The camera says no, in its own words.
@@ -40,13 +46,20 @@ impl Fault {
     pub fn reason(&self) -> &str {
         match self {
             Fault::Refused { reason, .. }
+            | Fault::Doubted(reason)
             | Fault::Silent(reason)
             | Fault::Rejected(reason)
             | Fault::Denied(reason)
             | Fault::NotFound(reason)
             | Fault::Unsupported(reason)
             | Fault::OutOfRange(reason) => reason,
+            Fault::PutOff => "put off: a stop goes first",
         }
+    }
+
+    /// Whether it is about the camera and not about the call: another call fares no better.
+    pub fn is_general(&self) -> bool {
+        matches!(self, Fault::Refused { .. } | Fault::Doubted(_) | Fault::Silent(_) | Fault::PutOff)
     }
 
     /// For how long the camera is left in peace after that; none but for a refusal.
@@ -60,12 +73,16 @@ impl Fault {
     /// The same without the password: a camera may repeat what it was sent.
     pub fn without(mut self, password: &Secret) -> Fault {
         let (Fault::Refused { reason, .. }
+        | Fault::Doubted(reason)
         | Fault::Silent(reason)
         | Fault::Rejected(reason)
         | Fault::Denied(reason)
         | Fault::NotFound(reason)
         | Fault::Unsupported(reason)
-        | Fault::OutOfRange(reason)) = &mut self;
+        | Fault::OutOfRange(reason)) = &mut self
+        else {
+            return self;
+        };
         *reason = password.hide(reason);
         self
     }
@@ -80,8 +97,8 @@ impl fmt::Display for Fault {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Error {
         let kind = match &fault {
-            Fault::Refused { .. } | Fault::Rejected(_) | Fault::Denied(_) => Kind::BadGateway,
-            Fault::Silent(_) => Kind::GatewayTimeout,
+            Fault::Refused { .. } | Fault::Doubted(_) | Fault::Rejected(_) | Fault::Denied(_) => Kind::BadGateway,
+            Fault::Silent(_) | Fault::PutOff => Kind::GatewayTimeout,
             Fault::NotFound(_) => Kind::NotFound,
             Fault::Unsupported(_) => Kind::Conflict,
             Fault::OutOfRange(_) => Kind::BadRequest,

@@ -59,7 +59,7 @@ impl Hikvision {
         let info_path = format!("{}/ISAPI/System/deviceInfo", self.target.path);
         let info = match self.get::<DeviceInfo>(&info_path, "DeviceInfo").await {
             Ok(info) => Some(info),
-            Err(No::Fault(fault @ (Fault::Refused { .. } | Fault::Silent(_)))) => return Err(fault),
+            Err(No::Fault(fault)) if fault.is_general() => return Err(fault),
             // Without rights on the device it can still be steered.
             Err(_) => None,
         };
@@ -244,6 +244,14 @@ impl Hikvision {
 impl Driver for Hikvision {
     fn about(&mut self) -> Boxed<'_, Outcome<About>> {
         Box::pin(self.find_out())
+    }
+
+    fn alone(&mut self, alone: bool) {
+        self.client.alone(alone);
+    }
+
+    fn proven(&self) -> bool {
+        self.client.proven()
     }
 
     fn drive(&mut self, drive: Drive, _lasts: Duration) -> Boxed<'_, Outcome<()>> {

@@ -38,8 +38,11 @@ impl Hikvision {
         match self.put(&format!("presets/{id}/goto"), "").await {
             Err(no @ No::Camera { .. }) => {
                 // Each model has words of its own for a preset that is not set.
-                let known =
-                    self.list().await.is_ok_and(|list| list.iter().any(|p| p.is(id) && p.enabled != Some(false)));
+                let known = match self.list().await {
+                    Ok(list) => list.iter().any(|p| p.is(id) && p.enabled != Some(false)),
+                    Err(No::Fault(fault)) if fault.is_general() => return Err(fault.into()),
+                    Err(_) => false,
+                };
                 Err(if known || SPECIAL.contains(&id) { no } else { unknown(id).into() })
             }
             done => done,
@@ -105,8 +108,11 @@ impl Hikvision {
         match self.put(&format!("patrols/{number}/{order}"), "").await {
             Err(no @ No::Camera { .. }) => {
                 let path = self.path("patrols");
-                let list = self.get::<PatrolList>(&path, "PTZPatrolList").await;
-                let known = list.map_or(true, |list| list.patrols.iter().any(|p| p.id.trim().parse() == Ok(number)));
+                let known = match self.get::<PatrolList>(&path, "PTZPatrolList").await {
+                    Ok(list) => list.patrols.iter().any(|p| p.id.trim().parse() == Ok(number)),
+                    Err(No::Fault(fault)) if fault.is_general() => return Err(fault.into()),
+                    Err(_) => true,
+                };
                 Err(if known { no } else { missing().into() })
             }
             done => done,

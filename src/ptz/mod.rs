@@ -280,6 +280,18 @@ pub trait Driver: Send {
     /// Finds out what the camera is. The other calls do what of it they need by themselves.
     fn about(&mut self) -> Boxed<'_, Outcome<About>>;
 
+    /// Says before an exchange whether nobody else uses the login meanwhile, after it was
+    /// denied: what was remembered of it is asked for anew then, and a refusal is one.
+    fn alone(&mut self, alone: bool);
+
+    /// Whether the password was needed, and good, and not denied since.
+    fn proven(&self) -> bool;
+
+    /// Finds out what a drive needs, where that is not known yet.
+    fn ready(&mut self) -> Boxed<'_, Outcome<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Moves at a speed, or stops. `lasts` is for cameras that stop by themselves.
     fn drive(&mut self, drive: Drive, lasts: Duration) -> Boxed<'_, Outcome<()>>;
 

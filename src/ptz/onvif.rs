@@ -74,7 +74,7 @@ impl Onvif {
         };
         let model = match self.session.model().await {
             Ok(model) => Some(xml::short(&model)).filter(|m| !m.is_empty()),
-            Err(No::Fault(fault @ (Fault::Refused { .. } | Fault::Silent(_)))) => return Err(fault.into()),
+            Err(No::Fault(fault)) if fault.is_general() => return Err(fault.into()),
             Err(_) => None,
         };
         Ok(About { driver: "onvif", model, capabilities })
@@ -291,6 +291,22 @@ impl Onvif {
 impl Driver for Onvif {
     fn about(&mut self) -> Boxed<'_, Outcome<About>> {
         Box::pin(async move { Ok(self.find_out().await?) })
+    }
+
+    fn alone(&mut self, alone: bool) {
+        self.session.alone(alone);
+    }
+
+    fn proven(&self) -> bool {
+        self.session.proven()
+    }
+
+    fn ready(&mut self) -> Boxed<'_, Outcome<()>> {
+        Box::pin(async move {
+            self.session.settle().await?;
+            self.session.learn().await?;
+            Ok(())
+        })
     }
 
     fn drive(&mut self, drive: Drive, lasts: Duration) -> Boxed<'_, Outcome<()>> {

@@ -21,16 +21,6 @@ pub struct Learnt {
     pub node: Node,
 }
 
-impl Learnt {
-    /// The path and the body of a call that takes a login, was granted, and changes nothing.
-    pub(super) fn harmless(&self) -> (String, &'static str) {
-        match self.media.is_empty() {
-            false => (self.media.clone(), "<trt:GetProfiles/>"),
-            true => (self.media2.clone(), "<tr2:GetProfiles><tr2:Type>All</tr2:Type></tr2:GetProfiles>"),
-        }
-    }
-}
-
 impl Session {
     /// Services, profile and node.
     pub async fn learn(&mut self) -> Result<&Learnt, No> {
@@ -68,7 +58,7 @@ impl Session {
                     ..Learnt::default()
                 });
             }
-            Err(No::Fault(fault @ (Fault::Refused { .. } | Fault::Silent(_)))) => return Err(fault.into()),
+            Err(No::Fault(fault)) if fault.is_general() => return Err(fault.into()),
             // Before 2.0 there is only the other call.
             Ok(_) | Err(_) => {}
         }
@@ -100,7 +90,7 @@ impl Session {
         let call = format!("<tptz:GetNode><tptz:NodeToken>{}</tptz:NodeToken></tptz:GetNode>", xml::escape(&node));
         match self.call::<NodeResponse>(&ptz, &call).await {
             Ok(response) => learnt.node = response.node,
-            Err(No::Fault(fault @ (Fault::Refused { .. } | Fault::Silent(_)))) => return Err(fault.into()),
+            Err(No::Fault(fault)) if fault.is_general() => return Err(fault.into()),
             // It may be steered all the same.
             Err(_) => {}
         }
@@ -113,7 +103,7 @@ impl Session {
             let call = "<tr2:GetProfiles><tr2:Type>All</tr2:Type></tr2:GetProfiles>";
             match self.call::<Profiles>(&learnt.media2, call).await {
                 Ok(all) if !all.profiles.is_empty() => return Ok(all.profiles),
-                Err(No::Fault(fault @ (Fault::Refused { .. } | Fault::Silent(_)))) => return Err(fault.into()),
+                Err(No::Fault(fault)) if fault.is_general() => return Err(fault.into()),
                 Ok(_) | Err(_) => {}
             }
         }

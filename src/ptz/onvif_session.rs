@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::Method;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::client::{Answer, Client};
 use super::onvif_learn::Learnt;
@@ -30,7 +30,10 @@ pub enum No {
 impl No {
     /// Whether the login was not accepted.
     fn denied(&self) -> bool {
-        matches!(self, No::Soap(fault) if fault.denies())
+        match self {
+            No::Soap(fault) => fault.denies(),
+            No::Fault(fault) => matches!(fault, Fault::Doubted(_) | Fault::Refused { locked: None, .. }),
+        }
     }
 
     /// Whether the camera names this code.
@@ -66,6 +69,16 @@ enum Login {
     Http,
 }
 
+/// Of a password that was right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    None,
+    /// It was denied, and nobody knows why.
+    Denied,
+    /// It was, and was granted something else after that.
+    Granted,
+}
+
 /// The conversation.
 pub struct Session {
     client: Client,
@@ -76,8 +89,10 @@ pub struct Session {
     login: Login,
     /// The password was right once.
     proven: bool,
-    /// And was denied since.
-    doubted: bool,
+    /// What a denial means.
+    doubt: Doubt,
+    /// Path and body of a call that takes a login, was granted, and changes nothing.
+    harmless: Option<(String, String)>,
     pub(super) learnt: Option<Learnt>,
 }
 
@@ -90,7 +105,8 @@ impl Session {
             clock: None,
             login: Login::Unknown,
             proven: false,
-            doubted: false,
+            doubt: Doubt::None,
+            harmless: None,
             learnt: None,
         })
     }
@@ -100,9 +116,14 @@ impl Session {
     }
 
     /// One exchange with the service at `path`; `body` is an element `prefix:Name`.
+    ///
+    /// A password that was right and is denied is [`Fault::Doubted`] first: perhaps the camera's
+    /// clock was set, or it wants another login now; or this user may not do this, which is no
+    /// reason to hold the password back. Alone that is found out.
     pub async fn call<T: DeserializeOwned>(&mut self, path: &str, body: &str) -> Result<T, No> {
+        self.settle().await?;
         match self.once(self.login, !self.proven, path, body).await {
-            Err(no) if no.denied() => self.denied(no, path, body).await,
+            Err(no) if no.denied() => Err(self.denied(no).into()),
             Err(no) => {
                 if no.is("NoProfile") {
                     self.learnt = None;
@@ -113,38 +134,68 @@ impl Session {
         }
     }
 
-    /// Where the login was not accepted. Of a password that was right perhaps the camera's clock
-    /// was set, or it wants another login now; or this user may not do this, which is no reason
-    /// to hold the password back: what it was granted before is granted still then.
-    async fn denied<T: DeserializeOwned>(&mut self, no: No, path: &str, body: &str) -> Result<T, No> {
-        let old = self.clock.is_none_or(|(_, at)| at.elapsed() > CLOCK);
-        let mut no = no;
-        if self.proven && old {
-            self.clock = None;
-            match self.once(Login::Unknown, true, path, body).await {
-                Err(again) if again.denied() => no = again,
-                done => return done,
-            }
-        }
-        if self.proven && self.granted_still().await {
-            let words = Fault::from(no);
-            return Err(Fault::Denied(format!("the camera does not let this user do that; {words}")).into());
-        }
-        (self.login, self.proven) = (Login::Unknown, false);
-        Err(refused(no))
+    /// See [`super::Driver::alone`].
+    pub fn alone(&mut self, alone: bool) {
+        self.client.alone(alone);
+        self.doubt = if alone && self.proven { Doubt::Denied } else { Doubt::None };
     }
 
-    /// Whether the camera takes the password for something else. Where that cannot be told it
-    /// is believed once.
-    async fn granted_still(&mut self) -> bool {
-        if let Some((path, body)) = self.learnt.as_ref().map(super::onvif_learn::Learnt::harmless) {
-            match self.once::<serde::de::IgnoredAny>(self.login, false, &path, body).await {
-                Ok(_) => return true,
-                Err(no) if no.denied() => return false,
-                Err(_) => {}
+    /// See [`super::Driver::proven`].
+    pub fn proven(&self) -> bool {
+        self.proven || self.target.user.is_empty()
+    }
+
+    /// What it means that the login was not accepted for a call.
+    fn denied(&mut self, no: No) -> Fault {
+        let words = Fault::from(no);
+        match self.doubt {
+            Doubt::Granted => Fault::Denied(format!("the camera does not let this user do that; {words}")),
+            _ if self.proven => Fault::Doubted(words.reason().to_owned()),
+            _ => self.refused(words),
+        }
+    }
+
+    fn refused(&mut self, words: Fault) -> Fault {
+        (self.login, self.proven, self.doubt) = (Login::Unknown, false, Doubt::None);
+        match words {
+            Fault::Refused { .. } => words,
+            _ => {
+                let reason = format!("the camera refused the user name or the password: {words}");
+                Fault::Refused { reason, locked: None }
             }
         }
-        !std::mem::replace(&mut self.doubted, true)
+    }
+
+    /// Finds out whether a password that was denied is right, if it was: by one attempt at
+    /// something that was granted before, with the camera's clock read anew and with the login
+    /// that it wants now. Where nothing is known that would tell, the next call does, and one
+    /// that this user may not make is taken for a refusal.
+    pub async fn settle(&mut self) -> Result<(), No> {
+        if self.doubt != Doubt::Denied {
+            return Ok(());
+        }
+        if self.clock.is_none_or(|(_, at)| at.elapsed() > CLOCK) {
+            self.clock = None;
+        }
+        if let Some((path, body)) = self.harmless.clone() {
+            let message = soap::envelope(&body, None);
+            let answer = self.client.say(Method::POST, &path, &media_type(&body), message).await?;
+            // If everybody may do that by now it proves nothing.
+            if read::<IgnoredAny>(&answer, name_of(&body), false).is_err() {
+                let login = if answer.digest { Login::Http } else { Login::Token };
+                match self.once::<IgnoredAny>(login, true, &path, &body).await {
+                    Ok(_) => self.doubt = Doubt::Granted,
+                    Err(no) if no.denied() => return Err(self.refused(no.into()).into()),
+                    Err(No::Fault(fault)) if fault.is_general() => return Err(fault.into()),
+                    // It cannot do that just now, and would not say so to everybody.
+                    Err(_) => self.doubt = Doubt::Granted,
+                }
+                return Ok(());
+            }
+            self.harmless = None;
+        }
+        (self.login, self.proven, self.doubt) = (Login::Unknown, false, Doubt::None);
+        Ok(())
     }
 
     /// With this login; what comes of it is remembered where it was good. `untried`: as of
@@ -161,7 +212,8 @@ impl Session {
             let answer = self.client.send(Method::POST, path, &kind, soap::envelope(body, None)).await?;
             return read(&answer, name, false);
         }
-        if login == Login::Unknown {
+        let unknown = login == Login::Unknown;
+        if unknown {
             let answer = self.client.say(Method::POST, path, &kind, soap::envelope(body, None)).await?;
             if let Ok(response) = read(&answer, name, false) {
                 return Ok(response);
@@ -179,7 +231,11 @@ impl Session {
             let answer = self.client.say(Method::POST, path, &kind, message).await?;
             read(&answer, name, untried)?
         };
-        (self.login, self.proven, self.doubted) = (login, true, false);
+        (self.login, self.proven) = (login, true);
+        // Not everybody may do it, as was just seen.
+        if unknown && (name.starts_with("Get") || name == "Stop") {
+            self.harmless = Some((path.to_owned(), body.to_owned()));
+        }
         Ok(done)
     }
 
@@ -262,16 +318,6 @@ fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
     match to.duration_since(from) {
         Ok(ahead) => whole(ahead),
         Err(behind) => -whole(behind.duration()),
-    }
-}
-
-fn refused(no: No) -> No {
-    match no {
-        No::Soap(fault) if fault.denies() => {
-            let reason = format!("the camera refused the user name or the password: {}", fault.words());
-            No::Fault(Fault::Refused { reason, locked: None })
-        }
-        no => no,
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::axis::{AxisState, Wish, index};
-pub use super::exchange::{Answer, Command, Done, Event, Task, Ticket};
+pub use super::exchange::{Answer, Command, Done, Event, Stage, Task, Ticket};
 use super::known::Known;
 use super::{About, Ask, Axis, Drive, Fault};
 
@@ -32,7 +32,7 @@ struct Running {
     until: u64,
     tickets: Vec<Ticket>,
     /// It is being broken off, and begins anew when it failed by that.
-    broken_off: bool,
+    broken_off: Option<Stage>,
 }
 
 /// A camera's steerer, without its clock and its camera.
@@ -82,7 +82,7 @@ impl State {
 
     /// When something is to be done without an event.
     pub fn due(&self) -> Option<u64> {
-        let free = self.running.as_ref().is_none_or(|running| self.may_break_off(running));
+        let free = self.running.as_ref().is_none_or(|running| !running.stops() && running.broken_off.is_none());
         let stop = |a: &AxisState| (a.stops > 0 && free).then_some(a.stop_at);
         self.axes.iter().flat_map(|a| [a.deadline, stop(a)]).flatten().min()
     }
@@ -103,20 +103,23 @@ impl State {
         out
     }
 
-    /// A stop waits for nothing that only reads, and the end neither.
+    /// A stop waits for nothing that only reads and for nothing that itself waits, and the end
+    /// neither.
     fn break_off(&mut self, now: u64, out: &mut Vec<Command>) {
         let due = self.closing || self.axes.iter().any(|a| a.stops > 0 && a.stop_at <= now);
-        let may = self.running.as_ref().is_some_and(|running| self.may_break_off(running));
-        if let Some(running) = self.running.as_mut().filter(|_| due && may) {
-            running.broken_off = true;
-            out.push(Command::BreakOff);
-        }
-    }
-
-    /// Not while the password is unproven: its one attempt is waited for.
-    fn may_break_off(&self, running: &Running) -> bool {
+        let closing = self.closing;
+        let Some(running) = self.running.as_mut().filter(|running| due && !running.stops()) else { return };
         let reads = matches!(running.task, Task::About | Task::Read | Task::Presets);
-        reads && !running.broken_off && (self.closing || self.known.proven)
+        let stage = match (reads, closing) {
+            (false, _) => Stage::Waiting,
+            // What came of an attempt at a password is waited for.
+            (true, false) => Stage::UnderWay,
+            (true, true) => Stage::Trying,
+        };
+        if running.broken_off < Some(stage) {
+            running.broken_off = Some(stage);
+            out.push(Command::BreakOff(stage));
+        }
     }
 
     /// Movements whose time is over: those that wait are not begun, those of the camera's
@@ -241,10 +244,12 @@ impl State {
     }
 
     fn done(&mut self, now: u64, result: Result<Done, Fault>, out: &mut Vec<Command>) {
-        let Some(Running { task, axis, until, tickets, broken_off }) = self.running.take() else { return };
-        if broken_off && matches!(result, Err(Fault::Silent(_))) {
+        let Some(Running { task, axis, until, tickets, .. }) = self.running.take() else { return };
+        if matches!(result, Err(Fault::PutOff)) {
             if self.closing {
                 out.extend(tickets.into_iter().map(|ticket| Command::Reply(ticket, Answer::Closing)));
+            } else if let Some(axis) = axis {
+                self.axes[axis].put_off(Wish { task, until: (until > 0).then_some(until) }, tickets);
             } else {
                 self.queue.push_front((task, tickets));
             }
@@ -317,6 +322,11 @@ impl State {
         let others = self.others_turn && !self.queue.is_empty();
         for axis in AXES.map(index).into_iter().filter(|_| !others) {
             let Some(Wish { task, until }) = self.axes[axis].wish.take() else { continue };
+            let task = match (task, until) {
+                // Of its time some has passed.
+                (Task::Drive(drive, _), Some(at)) => Task::Drive(drive, at.saturating_sub(now)),
+                (task, _) => task,
+            };
             if let Task::Drive(..) = task {
                 self.axes[axis].drives(until);
             }
@@ -326,7 +336,7 @@ impl State {
         self.others_turn = false;
         if let Some((task, tickets)) = self.queue.pop_front() {
             out.push(Command::Run(task.clone()));
-            self.running = Some(Running { task, axis: None, until: 0, tickets, broken_off: false });
+            self.running = Some(Running { task, axis: None, until: 0, tickets, broken_off: None });
         } else if self.closing && self.axes.iter().all(|a| a.stops == 0 && a.wish.is_none()) {
             self.ended = true;
             out.push(Command::End);
@@ -336,7 +346,7 @@ impl State {
     fn run(&mut self, task: Task, axis: Option<usize>, until: u64, out: &mut Vec<Command>) {
         let tickets = axis.map(|axis| self.axes[axis].answered()).unwrap_or_default();
         out.push(Command::Run(task.clone()));
-        self.running = Some(Running { task, axis, until, tickets, broken_off: false });
+        self.running = Some(Running { task, axis, until, tickets, broken_off: None });
     }
 
     /// Whether a speed of ours is on the camera.

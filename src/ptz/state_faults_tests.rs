@@ -151,23 +151,23 @@ fn what_may_move_is_stopped_however_long_that_fails() {
 #[test]
 fn a_stop_waits_for_no_reading() {
     let mut s = state();
-    // Of a password that was never good the one attempt is waited for.
+    // A try at a password that was never good would not be broken off by that.
     s.step(0, Event::Ask(1, Ask::Presets));
-    assert_eq!(s.step(1, Event::Ask(2, Ask::Stop)), []);
+    assert_eq!(s.step(1, Event::Ask(2, Ask::Stop)), [Command::BreakOff(Stage::UnderWay)]);
     assert_eq!(s.step(2, Event::Done(Ok(Done::Presets(vec![])))), [reply(1, Answer::Presets(vec![])), STOP]);
     s.step(3, ok());
     s.step(300, Event::Tick);
     s.step(301, ok());
     // Asked for.
     assert_eq!(s.step(400, Event::Ask(3, Ask::Presets)), [Command::Run(Task::Presets)]);
-    assert_eq!(s.step(401, Event::Ask(4, Ask::Stop)), [Command::BreakOff]);
+    assert_eq!(s.step(401, Event::Ask(4, Ask::Stop)), [Command::BreakOff(Stage::UnderWay)]);
     assert_eq!(s.step(402, Event::Ask(5, Ask::Stop)), [], "once");
-    assert_eq!(s.step(403, silent()), [STOP]);
+    assert_eq!(s.step(403, put_off()), [STOP]);
     let out = s.step(404, ok());
     assert_eq!(out, [reply(4, Answer::Done), reply(5, Answer::Done), Command::Run(Task::Presets)], "it begins anew");
     // The second stop, which nobody asks for.
     assert_eq!(s.due(), Some(404 + REPEAT));
-    assert_eq!(s.step(404 + REPEAT, Event::Tick), [Command::BreakOff]);
+    assert_eq!(s.step(404 + REPEAT, Event::Tick), [Command::BreakOff(Stage::UnderWay)]);
     // It had come to its end all the same.
     let out = s.step(700, Event::Done(Ok(Done::Presets(vec![]))));
     assert_eq!(out, [reply(3, Answer::Presets(vec![])), STOP]);
@@ -177,18 +177,46 @@ fn a_stop_waits_for_no_reading() {
     s.step(801, ok());
     s.step(802, Event::Ask(7, Ask::Presets));
     assert_eq!(s.due(), Some(800 + LASTS));
-    assert_eq!(s.step(800 + LASTS, Event::Tick), [Command::BreakOff]);
-    assert_eq!(s.step(801 + LASTS, silent()), [STOP]);
+    assert_eq!(s.step(800 + LASTS, Event::Tick), [Command::BreakOff(Stage::UnderWay)]);
+    assert_eq!(s.step(801 + LASTS, put_off()), [STOP]);
     s.step(802 + LASTS, ok());
     // The end, and nothing is to be stopped.
     let mut s = state();
     s.step(0, Event::Ask(1, Ask::Presets));
-    assert_eq!(s.step(1, Event::Close), [Command::BreakOff]);
-    assert_eq!(s.step(2, silent()), [reply(1, Answer::Closing), Command::End]);
+    assert_eq!(s.step(1, Event::Close), [Command::BreakOff(Stage::Trying)]);
+    assert_eq!(s.step(2, put_off()), [reply(1, Answer::Closing), Command::End]);
     // What changes something is waited for.
     let mut s = state();
     s.step(0, Event::Ask(1, Ask::Edit(Edit::Delete("1".into()))));
-    assert_eq!(s.step(1, Event::Ask(2, Ask::Stop)), []);
+    assert_eq!(s.step(1, Event::Ask(2, Ask::Stop)), [Command::BreakOff(Stage::Waiting)]);
+    s.step(2, Event::Done(Ok(Done::Saved(None))));
+}
+
+#[test]
+fn a_stop_waits_for_no_move_that_itself_waits() {
+    let mut s = state();
+    s.step(0, Event::Ask(1, drive(0.5)));
+    s.step(1, ok());
+    s.step(500, Event::Ask(2, drive(0.5)));
+    assert_eq!(s.step(600, Event::Ask(3, Ask::Stop)), [Command::BreakOff(Stage::Waiting)]);
+    // Whoever moved is answered with whoever stopped, and nothing moves after that.
+    assert_eq!(s.step(601, put_off()), [STOP]);
+    assert_eq!(s.step(602, ok()), [reply(2, Answer::Done), reply(3, Answer::Done)]);
+    s.step(602 + REPEAT, Event::Tick);
+    s.step(603 + REPEAT, ok());
+    assert_eq!((s.due(), s.driven()), (None, false));
+    // Something else is stopped: what waits goes on after that, for the time that is left.
+    s.step(1_000, Event::Ask(4, Ask::Drive(Drive::Focus(0.5), None)));
+    s.step(1_001, ok());
+    s.step(1_100, Event::Ask(5, drive(0.5)));
+    let stop = Event::Ask(6, Ask::Drive(Drive::Focus(0.0), None));
+    assert_eq!(s.step(1_200, stop), [Command::BreakOff(Stage::Waiting)]);
+    let stops = Command::Run(Task::Drive(Drive::Focus(0.0), 0));
+    assert_eq!(s.step(1_201, put_off()), [stops]);
+    let Ask::Drive(moves, _) = drive(0.5) else { panic!() };
+    let out = s.step(1_202, ok());
+    assert_eq!(out, [reply(6, Answer::Done), Command::Run(Task::Drive(moves, LASTS - 102))]);
+    assert_eq!(s.step(1_203, ok())[0], reply(5, Answer::Moving(1_100 + LASTS)));
 }
 
 #[test]

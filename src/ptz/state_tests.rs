@@ -24,13 +24,24 @@ fn drive(speed: f64) -> Ask {
 }
 
 fn runs(speed: f64) -> Command {
-    Command::Run(Task::Drive(pan(speed), LASTS))
+    runs_for(speed, LASTS)
 }
+
+fn runs_for(speed: f64, lasts: u64) -> Command {
+    Command::Run(Task::Drive(pan(speed), lasts))
+}
+
+/// What waits for other channels is not waited for by a stop.
+const UNSENT: Command = Command::BreakOff(Stage::Waiting);
 
 const STOP: Command = Command::Run(Task::Drive(Drive::Move(Velocity { pan: 0.0, tilt: 0.0, zoom: 0.0 }), 0));
 
 fn ok() -> Event {
     Event::Done(Ok(Done::Nothing))
+}
+
+fn put_off() -> Event {
+    Event::Done(Err(Fault::PutOff))
 }
 
 fn silent() -> Event {
@@ -80,7 +91,7 @@ fn only_the_newest_pending_move_is_sent_and_all_get_its_answer() {
     for (ticket, speed) in [(2, 0.2), (3, 0.3), (4, 0.4)] {
         assert_eq!(s.step(ticket, Event::Ask(ticket, drive(speed))), []);
     }
-    assert_eq!(s.step(50, ok()), [reply(1, Answer::Moving(2_000)), runs(0.4)]);
+    assert_eq!(s.step(50, ok()), [reply(1, Answer::Moving(2_000)), runs_for(0.4, LASTS - 46)]);
     let moving = Answer::Moving(2_004);
     assert_eq!(s.step(60, ok()), [2, 3, 4].map(|t| reply(t, moving.clone())));
 }
@@ -150,7 +161,7 @@ fn what_a_way_leaves_at_its_speed_is_stopped_before_it() {
         assert_eq!(s.step(1, ok()), [reply(1, Answer::Done)]);
         // Moving: the stop is nobody's, and is said once, or it would end the way as well.
         s.step(10, Event::Ask(2, drive(0.5)));
-        assert_eq!(s.step(11, Event::Ask(3, Ask::Go(go.clone()))), []);
+        assert_eq!(s.step(11, Event::Ask(3, Ask::Go(go.clone()))), [UNSENT]);
         assert_eq!(s.step(20, ok()), [reply(2, Answer::Moving(10 + LASTS)), STOP]);
         assert_eq!(s.step(30, ok()), [went()]);
         assert_eq!(s.step(40, ok()), [reply(3, Answer::Done)]);
@@ -164,7 +175,7 @@ fn what_a_way_leaves_at_its_speed_is_stopped_before_it() {
         // A newer movement needs none.
         assert_eq!(s.step(61, Event::Ask(6, Ask::Go(go.clone()))), [STOP]);
         s.step(62, Event::Ask(7, drive(0.25)));
-        assert_eq!(s.step(63, ok()), [runs(0.25)]);
+        assert_eq!(s.step(63, ok()), [runs_for(0.25, LASTS - 1)]);
         assert_eq!(s.step(64, ok()), [6, 7].map(|t| reply(t, Answer::Moving(62 + LASTS))));
         // And somebody's stop is answered as one.
         s.step(70, Event::Ask(8, Ask::Go(go)));
@@ -230,7 +241,7 @@ fn moves_do_not_starve_what_else_waits() {
     s.step(1, Event::Ask(2, Ask::Presets));
     s.step(2, Event::Ask(3, drive(0.2)));
     assert!(s.step(10, ok()).contains(&Command::Run(Task::Presets)));
-    assert!(s.step(20, Event::Done(Ok(Done::Presets(vec![])))).contains(&runs(0.2)));
+    assert!(s.step(20, Event::Done(Ok(Done::Presets(vec![])))).contains(&runs_for(0.2, LASTS - 18)));
 }
 
 #[test]
@@ -244,7 +255,7 @@ fn what_waits_is_bounded() {
     }
     assert!(busy > 9_000 && s.waiting() <= WAITING && s.queue.len() <= QUEUE);
     // A stop has its place.
-    assert_eq!(s.step(100, Event::Ask(10_001, Ask::Stop)), []);
+    assert_eq!(s.step(100, Event::Ask(10_001, Ask::Stop)), [UNSENT]);
     for ticket in 10_002..10_600 {
         assert_eq!(s.step(100, Event::Ask(ticket, drive(0.0))), [], "a move of no speed has it, too");
     }
@@ -257,7 +268,7 @@ fn the_end_stops_what_moves() {
     let mut s = state();
     s.step(0, Event::Ask(1, drive(0.5)));
     s.step(1, Event::Ask(2, Ask::Presets));
-    assert_eq!(s.step(2, Event::Close), [reply(2, Answer::Closing)]);
+    assert_eq!(s.step(2, Event::Close), [reply(2, Answer::Closing), UNSENT]);
     assert_eq!(s.step(3, Event::Ask(3, drive(1.0))), [reply(3, Answer::Closing)]);
     assert_eq!(s.step(5, ok()), [reply(1, Answer::Moving(2_000)), STOP]);
     assert_eq!(s.step(6, ok()), [STOP]);
@@ -319,9 +330,9 @@ proptest! {
                         prop_assert!(running.is_none(), "two exchanges at once");
                         *running = Some(task);
                     }
-                    Command::BreakOff => {
+                    Command::BreakOff(stage) => {
                         let reads = matches!(running, Some(Task::About | Task::Read | Task::Presets));
-                        prop_assert!(reads, "{running:?} is no reading");
+                        prop_assert!(reads || stage == Stage::Waiting, "{running:?} is no reading");
                     }
                     Command::Reply(ticket, _) => prop_assert!(open.remove(&ticket), "{ticket} answered twice"),
                     Command::End => {}

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::account::Account;
+use super::account::{Account, Class, HANGS, Turn};
 use super::auto;
-use super::state::{Answer, Command, Done, Event, State, Task, Ticket};
+use super::state::{Answer, Command, Done, Event, Stage, State, Task, Ticket};
 use super::{Ask, Boxed, Camera, Capabilities, Driver, Fault, Outcome, Reply};
 use crate::config::PtzTarget;
 use crate::error::{Error, Kind, Result};
@@ -146,7 +146,7 @@ pub fn spawn(name: &str, target: &PtzTarget, account: Arc<Account>, before: Befo
     let steerer = Steerer {
         state: State::new(target.move_timeout),
         driver: Some(auto::driver(target)),
-        break_off: None,
+        break_off: watch::Sender::new(None),
         account,
         password: target.password.clone(),
         began: handle.began,
@@ -178,7 +178,7 @@ struct Steerer {
     /// None while an exchange has it.
     driver: Option<Outcome<Box<dyn Driver>>>,
     /// Breaks off the exchange that has it.
-    break_off: Option<oneshot::Sender<()>>,
+    break_off: watch::Sender<Option<Stage>>,
     account: Arc<Account>,
     password: Secret,
     began: Instant,
@@ -203,10 +203,8 @@ impl Steerer {
                 for command in commands {
                     match command {
                         Command::Run(task) => exchange = self.begin(task),
-                        Command::BreakOff => {
-                            if let Some(exchange) = self.break_off.take() {
-                                let _ = exchange.send(());
-                            }
+                        Command::BreakOff(stage) => {
+                            self.break_off.send_replace(Some(stage));
                         }
                         Command::Reply(ticket, answer) => {
                             if let Some(client) = self.waiting.remove(&ticket) {
@@ -265,21 +263,16 @@ impl Steerer {
     fn begin(&mut self, task: Task) -> Option<Boxed<'static, Lent>> {
         // invariant: the state begins an exchange only when the last one gave the driver back.
         let driver = self.driver.take()?;
-        let (tx, broken_off) = oneshot::channel();
-        self.break_off = Some(tx);
+        self.break_off.send_replace(None);
+        let broken_off = self.break_off.subscribe();
         let (account, password) = (self.account.clone(), self.password.clone());
         Some(Box::pin(async move {
             let mut driver = match driver {
                 Ok(driver) => driver,
                 Err(fault) => return (Err(fault.clone()), Err(fault.without(&password))),
             };
-            let result = tokio::select! {
-                biased;
-                result = attempt(&account, driver.as_mut(), task, &password) => result,
-                // A driver that goes away before says nothing.
-                Ok(()) = broken_off => Err(Fault::Silent("put off: a stop goes first".into())),
-            };
-            (Ok(driver), result)
+            let result = attempt(&account, driver.as_mut(), task, broken_off).await;
+            (Ok(driver), result.map_err(|fault| fault.without(&password)))
         }))
     }
 
@@ -312,26 +305,81 @@ async fn ended(exchange: &mut Option<Boxed<'static, Lent>>) -> Lent {
     }
 }
 
-/// An exchange, in its turn where the password is unproven. Faults have no password in them.
-async fn attempt(account: &Account, driver: &mut dyn Driver, task: Task, password: &Secret) -> Outcome<Done> {
-    let asked = Instant::now();
-    let turn = account.enter().await?;
-    if let Task::Drive(drive, lasts) = &task
-        && !drive.is_stop()
-        && asked.elapsed() >= Duration::from_millis(*lasts)
-    {
-        // Whoever asked has let go long since.
-        return Err(Fault::Silent("another login to the same camera took as long as this move was to last".into()));
+/// Resolves when an exchange that is as far as that is to be broken off.
+async fn broken_off(asked: &mut watch::Receiver<Option<Stage>>, stage: Stage) {
+    if asked.wait_for(|asked| asked.is_some_and(|asked| asked >= stage)).await.is_err() {
+        std::future::pending().await
     }
-    let result = tokio::time::timeout(EXCHANGE, carry_out(driver, task)).await;
-    let result = result.unwrap_or_else(|_| Err(Fault::Silent("the camera takes too long".into())));
-    let result = result.map_err(|fault| fault.without(password));
-    turn.ended(&result);
-    result
 }
 
-async fn carry_out(driver: &mut dyn Driver, task: Task) -> Outcome<Done> {
-    Ok(match &task {
+/// An exchange, in its turn; a second time, alone, where a password that was good is denied.
+async fn attempt(
+    account: &Account,
+    driver: &mut dyn Driver,
+    task: Task,
+    mut asked: watch::Receiver<Option<Stage>>,
+) -> Outcome<Done> {
+    let began = Instant::now();
+    let class = Class::of(&task);
+    let ends = match &task {
+        Task::Drive(_, lasts) if class != Class::Stop => Some(began + Duration::from_millis(*lasts)),
+        _ => None,
+    };
+    // Whoever asked has let go long since.
+    let late = || Fault::Silent("the camera was not ready for as long as this move was to last".into());
+    let in_time = || ends.is_none_or(|ends| Instant::now() < ends);
+    let mut kept: Option<Turn<'_>> = None;
+    let mut again = false;
+    loop {
+        let mut turn = match kept.take() {
+            Some(turn) => turn,
+            None => tokio::select! {
+                biased;
+                turn = account.enter(class, again) => turn?,
+                () = broken_off(&mut asked, Stage::Waiting) => return Err(Fault::PutOff),
+                () = tokio::time::sleep_until(ends.unwrap_or(began + 2 * EXCHANGE).into()) => return Err(late()),
+            },
+        };
+        driver.alone(turn.after_denial());
+        let stage = if turn.tries() { Stage::Trying } else { Stage::UnderWay };
+        let exchange = async {
+            if ends.is_some() {
+                driver.ready().await?;
+                if !in_time() {
+                    return Ok(None);
+                }
+            }
+            carry_out(driver, &task).await.map(Some)
+        };
+        let result = {
+            let mut exchange = std::pin::pin!(tokio::time::timeout(EXCHANGE, exchange));
+            let hangs = Instant::now() + HANGS;
+            loop {
+                tokio::select! {
+                    biased;
+                    result = &mut exchange => break result,
+                    () = broken_off(&mut asked, stage) => return Err(Fault::PutOff),
+                    () = tokio::time::sleep_until(hangs.into()), if turn.has_place() => turn.leave_place(),
+                }
+            }
+        };
+        let result = match result.unwrap_or_else(|_| Err(Fault::Silent("the camera takes too long".into()))) {
+            Ok(Some(done)) => Ok(done),
+            // Says nothing of the camera.
+            Ok(None) => return Err(late()),
+            Err(Fault::Doubted(reason)) if again => Err(Fault::Refused { reason, locked: None }),
+            Err(fault) => Err(fault),
+        };
+        kept = turn.ended(&result, driver.proven());
+        if !matches!(result, Err(Fault::Doubted(_))) {
+            return result;
+        }
+        again = true;
+    }
+}
+
+async fn carry_out(driver: &mut dyn Driver, task: &Task) -> Outcome<Done> {
+    Ok(match task {
         Task::About => Done::About(driver.about().await?),
         Task::Drive(drive, lasts) => {
             driver.drive(*drive, Duration::from_millis(*lasts)).await?;

@@ -110,7 +110,7 @@ fn long_texts_take_linear_time() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(crate::fuzz::cases(2000))]
 
     #[test]
     fn never_panics(s in "\\PC*", t in any::<String>()) {

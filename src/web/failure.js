@@ -80,7 +80,7 @@ export function noRoute(answer, { turnErrors = [], relay = false } = {}) {
   const which = ports.length === 1 ? 'the port' : 'the ports';
   return failure('ice', 'No way to the picture',
     `No ${udp.length === tried.length ? 'UDP' : udp.length ? 'UDP or TCP' : 'TCP'} to ${names}${more}.${turn}`,
-    `Open ${which} (webrtcPortRange) in firewall and container, or set webrtcAdditionalHosts to an address that this browser can reach${relay ? '' : ', or name a TURN server (webrtcICEServers2)'}.`);
+    `Open ${which} (webrtcLocalUDPAddress, or webrtcPortRange with webrtcbin) in firewall and container, or set webrtcAdditionalHosts to an address that this browser can reach${relay ? '' : ', or name a TURN server (webrtcICEServers2)'}.`);
 }
 
 /** The network path stood, the encryption on it did not. */

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use super::candidate::Candidate;
-use super::negotiate::{MID_URI, Plan, PlanSection, SendSection};
+use super::negotiate::{MID_URI, PLAYOUT_DELAY_URI, Plan, PlanSection, SendSection};
 use super::offer::{Offer, Peer, Section, Setup};
 use crate::media::codec::Kind;
 
@@ -155,8 +155,10 @@ fn accept(
     if section.mid_offered {
         let _ = write!(out, "a=mid:{}\r\n", send.mid);
     }
-    if let Some(id) = send.mid_ext {
-        let _ = write!(out, "a=extmap:{id} {MID_URI}\r\n");
+    for (id, uri) in [(send.mid_ext, MID_URI), (send.playout_delay_ext, PLAYOUT_DELAY_URI)] {
+        if let Some(id) = id {
+            let _ = write!(out, "a=extmap:{id} {uri}\r\n");
+        }
     }
     out.push_str("a=sendonly\r\na=rtcp-mux\r\n");
     if bundled {
@@ -169,7 +171,7 @@ fn accept(
 }
 
 /// Whether the client leaves the DTLS handshake to us.
-fn client_waits(section: &Section) -> bool {
+pub(super) fn client_waits(section: &Section) -> bool {
     section.peer.as_ref().is_some_and(|p: &Peer| p.setup == Setup::Passive)
 }
 
@@ -180,7 +182,8 @@ fn formats(out: &mut String, rtpmap: &str, fmtp: &str, send: &SendSection) {
     if !fmtp.is_empty() {
         let _ = write!(out, "a=fmtp:{pt} {fmtp}\r\n");
     }
-    for (wanted, kind) in [(send.fir, "ccm fir"), (send.nack, "nack"), (send.pli, "nack pli")] {
+    let kinds = [(send.fir, "ccm fir"), (send.nack, "nack"), (send.pli, "nack pli"), (send.remb, "goog-remb")];
+    for (wanted, kind) in kinds {
         if wanted {
             let _ = write!(out, "a=rtcp-fb:{pt} {kind}\r\n");
         }
@@ -239,7 +242,8 @@ pub fn engine_offer(offer: &Offer, plan: &Plan) -> String {
         }
         let rtpmap = send.rtpmap.to_ascii_uppercase();
         let fmtp = if rtpmap.starts_with("H264/") { "packetization-mode=1" } else { "" };
-        formats(&mut out, &rtpmap, fmtp, send);
+        // webrtcbin reads no REMB.
+        formats(&mut out, &rtpmap, fmtp, &SendSection { remb: false, ..send.clone() });
         if position == 0 {
             for candidate in engine_candidates(offer, section) {
                 let _ = write!(out, "a=candidate:{candidate}\r\n");
@@ -252,7 +256,7 @@ pub fn engine_offer(offer: &Offer, plan: &Plan) -> String {
 /// The usable candidates of a section; of the rest of its bundle with the same
 /// ICE generation where it has none of its own, because the section that tags
 /// the bundle was rejected.
-fn engine_candidates<'a>(offer: &'a Offer, section: &'a Section) -> Vec<&'a Candidate> {
+pub(super) fn engine_candidates<'a>(offer: &'a Offer, section: &'a Section) -> Vec<&'a Candidate> {
     let mut own: Vec<&Candidate> = section.candidates.iter().filter(|c| c.usable()).collect();
     if section.candidates.is_empty() && offer.bundle.contains(&section.mid) {
         let ufrag = |s: &Section| s.peer.as_ref().map(|p| p.ice_ufrag.clone());

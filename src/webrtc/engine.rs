@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::error::Result;
+use crate::config::WebrtcEngine;
+use crate::error::{Error, Kind, Result};
 use crate::media::hub::Subscription;
 use crate::webrtc::answer::{StreamIds, Transport};
 use crate::webrtc::candidate::Candidate;
@@ -98,6 +99,22 @@ impl PeerStats {
     }
 }
 
+/// A client's ICE credentials.
+#[derive(Clone)]
+pub struct Credentials {
+    /// User name fragment.
+    pub ufrag: String,
+    /// A secret.
+    pub password: String,
+}
+
+/// Without the password.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("ufrag", &self.ufrag).finish_non_exhaustive()
+    }
+}
+
 /// One viewer's connection.
 pub trait Peer: Send + Sync {
     /// Takes candidates that the client found later; everything is bundled, so that
@@ -107,12 +124,25 @@ pub trait Peer: Send + Sync {
     fn state(&self) -> watch::Receiver<PeerState>;
     /// What it was sent.
     fn stats(&self) -> &PeerStats;
+    /// Begins an ICE restart (RFC 9725 §4.3.3): the client has new credentials. Returns our
+    /// new ones, and where we are; media goes on meanwhile.
+    ///
+    /// Errors: 422 where the engine cannot.
+    fn restart(&self, remote: Credentials) -> Job<'_, Result<Transport>> {
+        drop(remote);
+        let error = "ICE restart is not supported by this engine: end the session and POST a new offer";
+        Box::pin(std::future::ready(Err(Error::new(Kind::Unprocessable, error))))
+    }
     /// Ends it; returns when everything that it held is released. Idempotent.
     fn close(&self) -> Job<'_, ()>;
 }
 
 /// A way to serve WebRTC peers.
 pub trait Engine: Send + Sync {
+    /// Its name, as the configuration has it.
+    fn name(&self) -> WebrtcEngine;
+    /// Takes out of a plan what it would not keep, before it is answered and opened.
+    fn trim(&self, plan: &mut Plan);
     /// Opens a session for an offer.
     fn open(&self, opening: Opening) -> Job<'_, Result<Opened>>;
 }

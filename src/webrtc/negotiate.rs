@@ -15,6 +15,12 @@ use fit::Fit;
 
 /// The header extension that carries the mid (RFC 9143 §15.2).
 pub const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+/// The header extension that bounds how long a receiver holds a picture back
+/// (libwebrtc, docs/native-code/rtp-hdrext/playout-delay): with 0 it shows what comes at
+/// once.
+pub const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+/// The longest mid that fits into a one-byte element (RFC 8285 §4.2).
+const MID: usize = 16;
 
 /// What becomes of each section of an offer, in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,9 +74,14 @@ pub struct SendSection {
     pub pli: bool,
     /// Whether it sends full intra requests.
     pub fir: bool,
+    /// Whether it tells what it takes its link to carry (REMB). An engine that does not
+    /// read it sets this to `false` before the answer is written.
+    pub remb: bool,
     /// The id under which the mid is sent with each packet. An engine that does
     /// not write it sets this to `None` before the answer is written.
     pub mid_ext: Option<u8>,
+    /// The id under which a playout delay of 0 is sent with each packet, likewise.
+    pub playout_delay_ext: Option<u8>,
     /// Whether the client did not promise to decode what we send: it offered a
     /// lower profile or level. Browsers decode more than they offer.
     pub loose: bool,
@@ -160,10 +171,17 @@ fn choose(section: &Section, tracks: &[Track]) -> Result<SendSection, String> {
         nack,
         pli: codec.wants("nack pli"),
         fir: codec.wants("ccm fir"),
-        // Ids above 14 need two-byte headers (RFC 8285 §4.3), which we never write.
-        mid_ext: section.extmaps.iter().find(|(id, uri)| uri == MID_URI && *id <= 14).map(|(id, _)| *id),
+        remb: codec.wants("goog-remb") && kind == Kind::Video,
+        mid_ext: extension(section, MID_URI).filter(|_| section.mid.len() <= MID),
+        playout_delay_ext: extension(section, PLAYOUT_DELAY_URI).filter(|_| kind == Kind::Video),
         loose: fit.loose,
     })
+}
+
+/// The id that the client gives a header extension. Ids above 14 need two-byte headers
+/// (RFC 8285 §4.3), which we never write.
+fn extension(section: &Section, uri: &str) -> Option<u8> {
+    section.extmaps.iter().find(|(id, u)| u == uri && *id <= 14).map(|(id, _)| *id)
 }
 
 fn best_codec<'a>(section: &'a Section, ours: &Codec) -> Option<(Fit, &'a OfferedCodec)> {

@@ -25,6 +25,8 @@ pub struct Offer {
     pub bundle: Vec<String>,
     /// Whether the client trickles (`a=ice-options:trickle`, RFC 8840 §4.1.1).
     pub trickle: bool,
+    /// Whether the client only answers checks (`a=ice-lite`, RFC 8839 §5.3): ours decide.
+    pub lite: bool,
 }
 
 /// One `m=` section.
@@ -264,7 +266,8 @@ pub fn parse_within(text: &str, limits: &Limits) -> Result<Offer, OfferError> {
     bundle.retain(|mid| sections.iter().any(|s| s.mid == *mid && s.mid_offered));
     let trickle = session.trickle || heads.iter().any(|(_, own)| own.trickle);
     fill_peers(&mut sections, &heads, &session, &bundle)?;
-    Ok(Offer { sections, bundle, trickle })
+    let lite = lines[..first].iter().any(|l| matches!(l.attribute(), Some(("ice-lite", _))));
+    Ok(Offer { sections, bundle, trickle, lite })
 }
 
 /// The mids of the first BUNDLE group. A second one would need a second

@@ -1,9 +1,10 @@
 //! The body of a PATCH: `application/trickle-ice-sdpfrag` (RFC 8840 §9), with
 //! candidates that came late, or new credentials for an ICE restart (RFC 9725
-//! §4.3).
+//! §4.3); and our answer to the latter.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
+use super::answer::Transport;
 use super::candidate::Candidate;
 use super::sdp::{self, Limits, OfferError};
 
@@ -154,6 +155,38 @@ fn same(known: &mut Option<String>, value: &str, line: usize, name: &str) -> Res
             Ok(())
         }
     }
+}
+
+/// The section that our answers to restarts stand in: all is bundled with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The mids of the bundle, where there is one.
+    pub bundle: Vec<String>,
+    /// Behind `m=`: `video 9 UDP/TLS/RTP/SAVPF 102`.
+    pub media: String,
+    /// Its mid, where the client gave it one.
+    pub mid: Option<String>,
+}
+
+/// The answer to an ICE restart: our new credentials and our candidates (RFC 9725 §4.3.3),
+/// with CRLF.
+pub fn write(head: &Head, transport: &Transport) -> String {
+    let mut out = String::with_capacity(512);
+    if !head.bundle.is_empty() {
+        let _ = write!(out, "a=group:BUNDLE {}\r\n", head.bundle.join(" "));
+    }
+    let _ = write!(out, "m={}\r\n", head.media);
+    if let Some(mid) = &head.mid {
+        let _ = write!(out, "a=mid:{mid}\r\n");
+    }
+    let _ = write!(out, "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", transport.ice_ufrag, transport.ice_pwd);
+    for candidate in &transport.candidates {
+        let _ = write!(out, "a=candidate:{candidate}\r\n");
+    }
+    if transport.end_of_candidates {
+        out.push_str("a=end-of-candidates\r\n");
+    }
+    out
 }
 
 #[cfg(test)]

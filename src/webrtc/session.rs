@@ -3,6 +3,8 @@
 //! A session is known by two names: its *secret* stands in the Location that only
 //! its client has, its *id* in logs, metrics and the API.
 
+mod generation;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,11 +18,14 @@ use crate::error::{Error, Kind, Result};
 use crate::media::codec::Track;
 use crate::media::hub::{ReaderStats, Subscription};
 use crate::webrtc::answer;
-use crate::webrtc::engine::{Engine, Opening, Peer, PeerState};
+use crate::webrtc::engine::{Opening, Peer, PeerState};
+use crate::webrtc::engines::Engines;
 use crate::webrtc::ice::Ice;
-use crate::webrtc::negotiate::{self, PlanSection};
+use crate::webrtc::negotiate;
 use crate::webrtc::offer::Offer;
-use crate::webrtc::sdpfrag;
+
+use generation::Generation;
+pub use generation::Restarted;
 
 /// Who opens a session, and on what.
 #[derive(Debug, Clone)]
@@ -54,7 +59,7 @@ struct Shared {
     /// Where sessions live: not on the HTTP worker that their request came in by,
     /// which ends when camgate moves to another address.
     runtime: tokio::runtime::Handle,
-    engine: Arc<dyn Engine>,
+    engines: Engines,
     ice: Ice,
     config: watch::Receiver<Arc<Config>>,
     /// No session is opened any more.
@@ -114,21 +119,23 @@ impl Drop for HalfOpen {
 struct Session {
     id: String,
     path: String,
-    etag: String,
-    ufrag: String,
+    /// Who serves it.
+    engine: &'static str,
     peer: Arc<dyn Peer>,
+    /// Held while the engine restarts: one PATCH after the other.
+    ice: tokio::sync::Mutex<Generation>,
     /// What it lost in the Hub's queue.
     reader: Arc<ReaderStats>,
 }
 
 impl Sessions {
-    /// Sessions on an engine, with the configuration as it changes. Called on the
+    /// Sessions on these engines, with the configuration as it changes. Called on the
     /// runtime that sessions are to live on.
-    pub fn new(engine: Arc<dyn Engine>, ice: Ice, config: watch::Receiver<Arc<Config>>) -> Self {
+    pub fn new(engines: Engines, ice: Ice, config: watch::Receiver<Arc<Config>>) -> Self {
         Sessions {
             shared: Arc::new(Shared {
                 runtime: tokio::runtime::Handle::current(),
-                engine,
+                engines,
                 ice,
                 config,
                 closing: AtomicBool::new(false),
@@ -161,29 +168,25 @@ impl Sessions {
         let place = HalfOpen::take(&self.shared, meta.remote.ip(), &config.limits)?;
         let tracks: Vec<Track> = subscription.tracks().to_vec();
         let mut plan = negotiate::negotiate(&offer, &tracks)?;
-        for section in &mut plan.sections {
-            if let PlanSection::Send(s) = section {
-                // The SSRCs are in the answer: no engine writes the mid into packets yet.
-                s.mid_ext = None;
-            }
-        }
-        let first = plan.sends().next().and_then(|(i, _)| offer.sections.get(i)).and_then(|s| s.peer.as_ref());
-        let ufrag = first.map(|p| p.ice_ufrag.clone()).unwrap_or_default();
         let gathering = self.shared.ice.gathering(&config).await;
+        let engine = self.shared.engines.choose(&config, &meta.path, &gathering);
+        engine.trim(&mut plan);
         let id = token(8);
+        let ice = Generation::new(&offer, &plan);
         let reader = subscription.stats().clone();
         let opening = Opening { id: id.clone(), offer: offer.clone(), plan: plan.clone(), subscription, gathering };
-        let opened = self.shared.engine.open(opening).await.inspect_err(|e| {
-            tracing::warn!(session = %id, path = %meta.path, client = %meta.remote.ip(), "viewer cannot join: {e}");
+        let (engine, job) = (engine.name().word(), engine.open(opening));
+        let opened = job.await.inspect_err(|e| {
+            tracing::warn!(session = %id, path = %meta.path, client = %meta.remote.ip(), engine, "viewer cannot join: {e}");
         })?;
         let session_id: u64 = rand::random::<u64>() >> 2;
         let cname = format!("camgate-{id}");
         let answer = answer::write(&offer, &plan, &opened.transport, &opened.streams, session_id, &cname);
         let secret = token(32);
-        let etag = token(12);
-        let session =
-            Arc::new(Session { id, path: meta.path.clone(), etag: etag.clone(), ufrag, reader, peer: opened.peer });
-        tracing::info!(session = %session.id, path = %meta.path, client = %meta.remote.ip(), "viewer joins");
+        let etag = ice.etag.clone();
+        let (path, peer) = (meta.path.clone(), opened.peer);
+        let session = Arc::new(Session { id, path, engine, ice: tokio::sync::Mutex::new(ice), reader, peer });
+        tracing::info!(session = %session.id, path = %meta.path, client = %meta.remote.ip(), engine, "viewer joins");
         let late = {
             let mut open = self.lock();
             let late = self.shared.closing.load(Ordering::Relaxed);
@@ -209,7 +212,7 @@ impl Sessions {
         let reason = match first.map(|r| r.map(|s| s.clone())) {
             Ok(Ok(PeerState::Closed(reason))) => reason,
             Ok(Ok(_)) => {
-                tracing::info!(session = %session.id, path = %session.path, ms = began.elapsed().as_millis() as u64, "viewer connected");
+                tracing::info!(session = %session.id, path = %session.path, engine = session.engine, ms = began.elapsed().as_millis() as u64, "viewer connected");
                 match state.wait_for(|s| matches!(s, PeerState::Closed(_))).await.map(|s| s.clone()) {
                     Ok(PeerState::Closed(reason)) => reason,
                     _ => "engine gone".into(),
@@ -225,7 +228,7 @@ impl Sessions {
         session.peer.close().await;
         let stats = session.peer.stats();
         tracing::info!(
-            session = %session.id, path = %session.path, reason,
+            session = %session.id, path = %session.path, engine = session.engine, reason,
             seconds = began.elapsed().as_secs(),
             packets = stats.packets.load(Ordering::Relaxed),
             dropped = stats.dropped.load(Ordering::Relaxed) + session.reader.dropped.load(Ordering::Relaxed),
@@ -239,27 +242,25 @@ impl Sessions {
     }
 
     /// Takes a trickle fragment (RFC 8840). `if_match`: unquoted tags, with commas
-    /// between them; without one, or with `*`, the fragment is taken as long as it
-    /// restarts nothing.
+    /// between them; without one, or with `*`, every fragment is taken. One with new
+    /// credentials restarts ICE; returned is what the client has to know then.
     ///
-    /// Errors: 404 unknown session, 412 another tag, 400 malformed, 422 ICE restart.
-    pub async fn patch(&self, secret: &str, path: &str, if_match: Option<&str>, body: &str) -> Result<()> {
+    /// Errors: 404 unknown session, 412 another tag, 400 malformed, 422 ICE restart of an
+    /// engine that cannot.
+    pub async fn patch(
+        &self,
+        secret: &str,
+        path: &str,
+        if_match: Option<&str>,
+        body: &str,
+    ) -> Result<Option<Restarted>> {
         let session = self.find(secret, path)?;
-        if if_match.is_some_and(|tags| !names(tags, &session.etag)) {
-            return Err(Error::new(Kind::PreconditionFailed, "this is not the entity tag of the ICE session"));
+        let mut ice = session.ice.lock().await;
+        let restarted = ice.patch(&*session.peer, if_match, body).await?;
+        if restarted.is_some() {
+            tracing::info!(session = %session.id, path = %session.path, "ICE restart");
         }
-        let fragment = sdpfrag::parse(body)?;
-        if fragment.is_restart(&session.ufrag) {
-            return Err(Error::new(
-                Kind::Unprocessable,
-                "ICE restart is not supported by this engine: end the session and POST a new offer",
-            ));
-        }
-        let candidates: Vec<_> = fragment.usable(&session.ufrag).cloned().collect();
-        if !candidates.is_empty() {
-            session.peer.add_candidates(candidates).await;
-        }
-        Ok(())
+        Ok(restarted)
     }
 
     /// Ends a session. 404 when it is not there (any more).
@@ -280,11 +281,6 @@ impl Sessions {
     }
 }
 
-/// Whether one of the tags of an If-Match is this one (RFC 9110 §13.1.1).
-fn names(tags: &str, etag: &str) -> bool {
-    tags.split(',').any(|tag| tag == "*" || tag == etag)
-}
-
 /// `bytes` of chance as hexadecimal digits.
 fn token(bytes: usize) -> String {
     (0..bytes).map(|_| format!("{:02x}", rand::random::<u8>())).collect()
@@ -293,13 +289,6 @@ fn token(bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_tag_of_several_is_enough() {
-        for (tags, want) in [("a", true), ("*", true), ("b,a", true), ("b", false), ("", false), ("W/\"a\"", false)] {
-            assert_eq!(names(tags, "a"), want, "{tags}");
-        }
-    }
 
     #[test]
     fn an_ipv6_customer_is_one_however_many_addresses_it_has() {

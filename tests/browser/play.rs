@@ -3,10 +3,12 @@
 use super::kit::{LONG, clean, decodes, goes_on, number, plays, press, says, session, watch};
 use super::support::browser::Browser;
 use super::support::camera::{Audio, Camera};
-use super::support::gateway::{Gateway, paths};
+use super::support::gateway::{Engine, Gateway, paths};
 use super::support::static_server::StaticServer;
 use super::support::until_true;
 use std::process::Command;
+
+crate::on_both_engines!(a_camera_plays_picture_by_picture);
 
 /// The binary as it runs with nothing at hand, but for loopback and any port.
 fn unconfigured() -> Gateway {
@@ -99,10 +101,9 @@ async fn the_embedded_path_plays_and_the_controls_work() {
     clean(&page, &[]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_camera_plays_picture_by_picture() {
+async fn a_camera_plays_picture_by_picture(engine: Engine) {
     let camera = Camera::builder().audio(Audio::Pcmu).start();
-    let gateway = Gateway::start(&paths(&[("yard/gate", &camera.url())]));
+    let gateway = Gateway::on(engine, &paths(&[("yard/gate", &camera.url())]));
     let browser = Browser::launch().await;
     let page = browser.page(&format!("{}/yard/gate", gateway.url())).await;
     assert_eq!(plays(&page, "#video").await, (640, 360));

@@ -4,15 +4,16 @@
 use super::kit::{LONG, clean, decodes, number, plays, press, says, session, watch};
 use super::support::browser::Browser;
 use super::support::camera::{Audio, Camera, Codec};
-use super::support::gateway::{Gateway, paths};
+use super::support::gateway::{Engine, Gateway, paths};
+
+crate::on_both_engines!(a_camera_restarts_and_the_session_goes_on);
 
 /// What the browser itself says about requests that a stopped server cannot answer.
 const AWAY: &[&str] = &["net::ERR_", "Failed to load resource"];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_camera_restarts_and_the_session_goes_on() {
+async fn a_camera_restarts_and_the_session_goes_on(engine: Engine) {
     let mut camera = Camera::builder().start();
-    let gateway = Gateway::start(&paths(&[("cam", &camera.url())]));
+    let gateway = Gateway::on(engine, &paths(&[("cam", &camera.url())]));
     let browser = Browser::launch().await;
     let page = browser.page(&format!("{}/cam", gateway.url())).await;
     plays(&page, "#video").await;

@@ -4,9 +4,11 @@
 use super::kit::{LONG, watch};
 use super::support::browser::{Browser, Page};
 use super::support::camera::{Audio, Camera};
-use super::support::gateway::{Gateway, paths};
+use super::support::gateway::{Engine, Gateway, paths};
 use super::support::mono;
 use std::time::{Duration, Instant};
+
+crate::on_both_engines!(a_join_in_a_long_gop_shows_a_picture_and_no_delay_stays);
 
 /// Milliseconds from camera to screen of the frames shown in the last second or
 /// so, sorted: the frame's bar code against the camera's own table.
@@ -53,11 +55,10 @@ async fn join_at(page: &Page, camera: &Camera, url: &str, gop: u32, frames_in: u
     watch(page).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_join_in_a_long_gop_shows_a_picture_and_no_delay_stays() {
+async fn a_join_in_a_long_gop_shows_a_picture_and_no_delay_stays(engine: Engine) {
     const GOP: u32 = 250; // 10 s
     let camera = Camera::builder().gop_frames(GOP).key_on_connect(true).start();
-    let gateway = Gateway::start(&paths(&[("cam", &camera.url())]));
+    let gateway = Gateway::on(engine, &paths(&[("cam", &camera.url())]));
     gateway.wait_for_line(LONG, |l| l.contains("state=Live"));
     let url = format!("{}/cam", gateway.url());
     let browser = Browser::launch().await;

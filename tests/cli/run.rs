@@ -71,6 +71,16 @@ fn a_taken_address_is_an_error_and_not_a_hang() {
     let said = super::camgate(&["run", &file]);
     assert_eq!(said.code, 1, "{}", said.all());
     assert!(said.err.contains(&address.to_string()) && said.err.contains("webrtcAddress"), "{}", said.err);
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let shared = "webrtcAddress: 127.0.0.1:0\npaths: {a: {webrtcEngine: shared}}\n";
+    let (_dir, file) = super::file(&format!("{shared}webrtcLocalUDPAddress: {address}\n"));
+    let said = super::camgate(&["run", &file]);
+    assert_eq!(said.code, 1, "{}", said.all());
+    for part in ["webrtcLocalUDPAddress", &address.to_string(), "in use", "another camgate"] {
+        assert!(said.err.contains(part), "{part}: {}", said.err);
+    }
+    assert!(!said.err.contains("listening on"), "{}", said.err);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Many cameras, many moves.
 
-use super::kit::{Desk, Steered, paths, wait};
+use super::kit::{Desk, Steered, entry, paths, wait};
 use super::support::ptz_hikvision::Hikvision;
 use super::support::ptz_http::Fault;
 use super::support::ptz_onvif::Onvif;
@@ -81,4 +81,35 @@ async fn a_thousand_moves_leave_nothing_behind_isapi() {
 #[tokio::test]
 async fn a_thousand_moves_leave_nothing_behind_onvif() {
     a_thousand_moves(Onvif::start()).await;
+}
+
+#[tokio::test]
+async fn the_channels_of_a_recorder_do_not_wait_for_those_that_hang() {
+    let recorder = Hikvision::builder().channels(8).start();
+    let channel = |n: u32| entry(&format!("c{n}"), "hikvision", &recorder.url(), &format!("      channel: {n}\n"));
+    let desk = Desk::open(&paths(&(1..=8).map(channel).collect::<Vec<_>>()));
+    for n in 1..=8 {
+        desk.ok("POST", &format!("/ptz/c{n}/stop"), "").await;
+    }
+    for n in 1..=6 {
+        recorder.server().misbehave(Fault::Never).on(&format!("channels/{n}/"));
+    }
+    let hang = futures_util::future::join_all((1..=6).map(|n| {
+        let desk = &desk;
+        async move { desk.post(&format!("/ptz/c{n}/move"), r#"{"pan":0.5}"#).await.status }
+    }));
+    let steer = async {
+        for n in [7, 8] {
+            desk.ok("POST", &format!("/ptz/c{n}/move"), r#"{"pan":0.5,"timeout":60000}"#).await;
+            desk.ok("POST", &format!("/ptz/c{n}/stop"), "").await;
+        }
+    };
+    // Those that hang are given up after three seconds, or when their move would be over.
+    let mut hang = std::pin::pin!(hang);
+    tokio::select! {
+        biased;
+        () = steer => {}
+        gone = &mut hang => panic!("steered only after {gone:?}"),
+    }
+    assert!(hang.await.iter().all(|status| *status == 504));
 }

@@ -92,6 +92,61 @@ async fn the_channels_of_a_recorder_try_a_wrong_password_once_together() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_changed_at_a_recorder_is_tried_by_few_channels() {
+    const CHANNELS: u32 = 32;
+    let hikvision = Hikvision::builder().channels(CHANNELS).start();
+    let token = Onvif::start();
+    let digest = Onvif::builder().wants(Wants::HttpDigest).start();
+    let cameras = [("h", "hikvision", hikvision.url()), ("t", "onvif", token.url()), ("d", "onvif", digest.url())];
+    let config = |password: Option<&str>| {
+        let mut entries = Vec::new();
+        for (name, driver, url) in &cameras {
+            entries.extend((1..=CHANNELS).map(|n| {
+                let (name, more) = (format!("{name}{n}"), format!("      channel: {n}\n"));
+                match password {
+                    Some(password) => entry_as(&name, driver, url, password, &more),
+                    None => entry(&name, driver, url, &more),
+                }
+            }));
+        }
+        paths(&entries)
+    };
+    let desk = Desk::open(&config(None));
+    let everywhere = async |what: &str, body: &str| {
+        let ask = |name| (1..=CHANNELS).map(move |n| format!("/ptz/{name}{n}/{what}"));
+        let all = ["h", "t", "d"].into_iter().flat_map(ask);
+        futures_util::future::join_all(all.map(async |path| (path.clone(), desk.post(&path, body).await))).await
+    };
+    for (path, answer) in everywhere("stop", "").await {
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+    hikvision.digest().change_password("another");
+    token.change_password("another");
+    digest.change_password("another");
+    for (path, answer) in everywhere("move", r#"{"pan":0.5}"#).await {
+        assert_eq!(answer.status, 502, "{path}: {answer:?}");
+        assert!(answer.error().contains("refused the user name or the password"), "{path}: {answer:?}");
+    }
+    // Those that were under way, and one that made sure: cameras lock after five.
+    let tried = [hikvision.digest().wrong(), token.refused(), digest.refused()];
+    assert!(tried.iter().all(|n| (2..=4).contains(n)), "{tried:?}");
+    assert!(!hikvision.digest().is_locked());
+    let before = [hikvision.server().mark(), token.server().mark(), digest.server().mark()];
+    for (path, answer) in everywhere("stop", "").await {
+        assert!(answer.status == 502 && answer.error().contains("not tried again"), "{path}: {answer:?}");
+    }
+    assert_eq!([hikvision.server().mark(), token.server().mark(), digest.server().mark()], before);
+    let mark = desk.gateway.mark();
+    desk.gateway.write_config(&config(Some("another")));
+    desk.gateway.wait_for_line_after(mark, SOON, |l| l.contains("configuration reloaded"));
+    for (path, answer) in everywhere("stop", "").await {
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+    desk.no_secret("another");
+    desk.no_secrets();
+}
+
+#[tokio::test]
 async fn a_password_that_is_put_right_in_the_file_is_tried_at_once() {
     let camera = Hikvision::start();
     let desk = Desk::open(&paths(&[entry_as("gate", "hikvision", &camera.url(), WRONG, "")]));
@@ -189,6 +244,21 @@ async fn what_a_user_may_not_do_is_not_taken_for_a_wrong_password() {
 }
 
 #[tokio::test]
+async fn what_a_user_may_not_do_is_told_by_a_bare_401_too() {
+    let camera = Onvif::builder().wants(Wants::HttpDigest).start();
+    let desk = Desk::open(&paths(&[camera.entry("gate"), camera.entry("yard")]));
+    desk.ok("POST", "/ptz/gate/stop", "").await;
+    camera.server().misbehave(Fault::Instead(401, "text/html", Vec::new())).on("SetPreset");
+    for _ in 0..4 {
+        let answer = desk.ask("PUT", "/ptz/gate/preset/P001", &[], r#"{"name":"x"}"#).await;
+        assert!(answer.status == 502 && answer.error().contains("does not let this user"), "{answer:?}");
+        desk.ok("POST", "/ptz/gate/stop", "").await;
+        desk.ok("POST", "/ptz/yard/stop", "").await;
+    }
+    assert_eq!(camera.refused(), 0);
+}
+
+#[tokio::test]
 async fn a_user_who_may_look_and_not_steer_locks_nobody_out() {
     let camera = Onvif::start();
     let desk = Desk::open(&paths(&[camera.entry("gate"), camera.entry("yard")]));
@@ -278,6 +348,18 @@ async fn a_nonce_that_is_stale_costs_one_more_round_and_no_error() {
     desk.ok("POST", "/ptz/gate/move", r#"{"pan":0.99}"#).await;
     assert_eq!(camera.driven().last(), Some(&[0.99, 0.0, 0.0]));
     desk.no_secrets();
+}
+
+#[tokio::test]
+async fn a_camera_that_restarts_and_does_not_say_that_a_nonce_is_stale_is_steered_on() {
+    let camera = Hikvision::builder().says_no_stale().start();
+    let desk = Desk::open(&paths(&[camera.entry("gate")]));
+    for n in 1..=4 {
+        desk.ok("POST", "/ptz/gate/move", &format!(r#"{{"pan":{}}}"#, f64::from(n) / 10.0)).await;
+        camera.digest().forget();
+    }
+    desk.ok("POST", "/ptz/gate/stop", "").await;
+    assert_eq!((count(&camera, Login::Stale), count(&camera, Login::Refused)), (4, 0));
 }
 
 #[tokio::test]

@@ -211,3 +211,23 @@ async fn a_camera_that_no_order_reaches_is_not_ordered_later() {
     pass(Duration::from_millis(500)).await;
     assert!(camera.driven().iter().filter(|v| v[0] == 0.7).count() <= 1 && !camera.moving());
 }
+
+#[tokio::test]
+async fn a_move_to_a_camera_that_takes_its_time_to_introduce_itself_is_not_sent_late() {
+    for driver in ["onvif", "auto"] {
+        let camera = Onvif::start();
+        // It was not there when it was looked at first.
+        camera.server().misbehave(Fault::Close);
+        let desk = Desk::open(&paths(&[entry("gate", driver, &camera.url(), "")]));
+        assert_eq!(desk.post("/ptz/gate/stop", "").await.status, 504);
+        camera.server().behave();
+        camera.server().misbehave(Fault::Slow(Duration::from_millis(900))).on("GetProfiles");
+        let late = desk.post("/ptz/gate/move", r#"{"pan":0.5,"timeout":300}"#).await;
+        assert!(late.status == 504 && late.error().contains("not ready"), "{driver}: {late:?}");
+        camera.server().behave();
+        desk.ok("POST", "/ptz/gate/move", r#"{"pan":0.25}"#).await;
+        let moves: Vec<_> = camera.driven().into_iter().filter(|speed| *speed != [0.0; 3]).collect();
+        assert_eq!(moves, [[0.25, 0.0, 0.0]], "{driver}");
+        desk.ok("POST", "/ptz/gate/stop", "").await;
+    }
+}

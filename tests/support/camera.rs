@@ -132,6 +132,16 @@ impl Camera {
         }
     }
 
+    /// When a frame was taken, by the clock of the media that its one reader gets: ns.
+    pub fn frame_at(&self, index: u32) -> Option<u64> {
+        self.controls.as_ref()?.times.lock().unwrap().frames.get(&index).copied()
+    }
+
+    /// [`Camera::frame_at`] for a packet of encoded sound, with [`Builder::noisy_sound`].
+    pub fn sound_at(&self, payload: &[u8]) -> Option<u64> {
+        self.controls.as_ref()?.times.lock().unwrap().sounds.get(&super::camera_media::digest(payload)).copied()
+    }
+
     /// Power off: connections are closed, the port refuses. The sensor's count
     /// of frames goes on.
     pub fn stop(&mut self) {

@@ -32,6 +32,7 @@ pub enum Auth {
 pub struct Builder {
     pub(super) conf: Conf,
     pub(super) audio: Option<Audio>,
+    pub(super) noisy_sound: bool,
     pub(super) auth: Option<Auth>,
     pub(super) faults: Vec<Fault>,
     pub(super) address: IpAddr,
@@ -47,6 +48,7 @@ impl Default for Builder {
         Self {
             conf: Conf::default(),
             audio: None,
+            noisy_sound: false,
             auth: None,
             faults: Vec::new(),
             address: IpAddr::from([127, 0, 0, 1]),
@@ -66,6 +68,12 @@ impl Builder {
     }
     pub fn audio(mut self, audio: impl Into<Option<Audio>>) -> Self {
         self.audio = audio.into();
+        self
+    }
+    /// Noise instead of a tone, so that no two packets are alike: see
+    /// [`Camera::sound_at`].
+    pub fn noisy_sound(mut self) -> Self {
+        self.noisy_sound = true;
         self
     }
     /// Even numbers.

@@ -10,14 +10,15 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_rtsp_server as rtsp;
 use rtsp::prelude::*;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The line for gst-rtsp-server. Real cameras send one slice per packet or
 /// fragment and the parameter sets before each key frame; so does this.
-pub fn launch_line(conf: &Conf, audio: Option<Audio>) -> String {
+pub fn launch_line(conf: &Conf, audio: Option<Audio>, noise: bool) -> String {
     let (caps, pay) = match conf.codec {
         Codec::H264 => ("video/x-h264", "rtph264pay"),
         Codec::H265 => ("video/x-h265", "rtph265pay"),
@@ -26,9 +27,10 @@ pub fn launch_line(conf: &Conf, audio: Option<Audio>) -> String {
         "appsrc name=video is-live=true format=time max-bytes=16000000 leaky-type=upstream \
          caps={caps},stream-format=byte-stream,alignment=au ! {pay} name=pay0 pt=96 mtu=1400"
     );
+    let wave = if noise { "white-noise" } else { "sine" };
     let sound = |rate, rest| {
         format!(
-            "audiotestsrc is-live=true samplesperbuffer={} wave=sine freq=440 volume=0.2 ! \
+            "audiotestsrc is-live=true samplesperbuffer={} wave={wave} freq=440 volume=0.2 ! \
              audio/x-raw,rate={rate},channels=1 ! audioconvert ! {rest}",
             rate / 50 // 20 ms, as cameras send it
         )
@@ -53,6 +55,41 @@ pub struct Controls {
     pub faults: Mutex<Vec<Fault>>,
     /// Resets all connections.
     pub reset: Box<dyn Fn() + Send + Sync>,
+    pub times: Mutex<Times>,
+}
+
+/// What a reader was sent, on the one clock of its media: ns of running time. For cameras
+/// with one reader.
+#[derive(Default)]
+pub struct Times {
+    /// By the frame's index.
+    pub frames: HashMap<u32, u64>,
+    /// By the encoded sound; see [`digest`]. Its first sample's time.
+    pub sounds: HashMap<u64, u64>,
+}
+
+impl Times {
+    /// Entries of each kind; more are not kept.
+    const KEPT: usize = 20_000;
+
+    fn sound(&mut self, data: &[u8], pts: gst::ClockTime) {
+        if self.sounds.len() < Self::KEPT {
+            self.sounds.insert(digest(data), pts.nseconds());
+        }
+    }
+
+    fn frame(&mut self, index: u32, pts: gst::ClockTime) {
+        if self.frames.len() < Self::KEPT {
+            self.frames.insert(index, pts.nseconds());
+        }
+    }
+}
+
+/// Names a packet's worth of encoded sound. Noise is never the same twice.
+pub fn digest(data: &[u8]) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    data.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Frames that are still between appsrc and payloader: timestamp → index.
@@ -97,6 +134,7 @@ impl Sink for MediaSink {
         });
         // The time of capture, which is past: the server's sinks never wait for it.
         let pts = gst::ClockTime::from_nseconds(au.captured.saturating_duration_since(zero).as_nanos() as u64);
+        self.controls.times.lock().unwrap().frame(au.index, pts);
         state.started = true;
         state.delivered += 1;
         for fault in self.controls.faults.lock().unwrap().iter() {
@@ -163,6 +201,15 @@ pub fn configure(media: &rtsp::RTSPMedia, feed: &Arc<Shared>, controls: &Arc<Con
                 gst::PadProbeReturn::Ok
             },
         );
+        let times = controls.clone();
+        pay.static_pad("sink").unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(gst::PadProbeData::Buffer(b)) = &info.data
+                && let (Some(pts), Ok(map)) = (b.pts(), b.map_readable())
+            {
+                times.times.lock().unwrap().sound(&map, pts);
+            }
+            gst::PadProbeReturn::Ok
+        });
         let controls = controls.clone();
         pay.static_pad("src").unwrap().add_probe(kinds, move |_, _| {
             if controls.stalled.load(SeqCst) { gst::PadProbeReturn::Drop } else { gst::PadProbeReturn::Ok }

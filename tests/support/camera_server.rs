@@ -43,7 +43,7 @@ impl Server {
         server.thread_pool().unwrap().set_max_threads(8);
 
         let factory = rtsp::RTSPMediaFactory::new();
-        factory.set_launch(&camera_media::launch_line(&camera.feed.conf(), set.audio));
+        factory.set_launch(&camera_media::launch_line(&camera.feed.conf(), set.audio, set.noisy_sound));
         // A media of its own for each client, all from one feed: a shared one answers
         // 503 to who comes while it is being torn down after the client before.
         factory.set_shared(false);
@@ -70,6 +70,7 @@ impl Server {
                     cut(&server);
                 }
             }),
+            times: Mutex::default(),
         });
         let feed = camera.feed.shared().clone();
         // The feed knows its sinks; the factory must not keep them alive.

@@ -16,12 +16,50 @@ const START: Duration = Duration::from_secs(20);
 
 /// What every test wants: loopback only, any port. A key that the test's own
 /// YAML sets at the top level is left out here.
-const FIRST: [(&str, &str); 4] = [
+const FIRST: [(&str, &str); 5] = [
     ("webrtcAddress", "127.0.0.1:0"),
+    ("webrtcLocalUDPAddress", "127.0.0.1:0"),
     ("webrtcIPsFromInterfaces", "yes"),
     ("webrtcIPsFromInterfacesList", "[lo]"),
     ("logLevel", "debug"),
 ];
+
+/// Who serves the viewers. What proves media, or how sessions begin and end, is proven on
+/// both: see [`crate::on_both_engines`], and tests/whep.rs, which has its tests twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Shared,
+    Webrtcbin,
+}
+
+impl Engine {
+    /// Its line in a configuration.
+    pub fn yaml(self) -> &'static str {
+        match self {
+            Engine::Shared => "webrtcEngine: shared\n",
+            Engine::Webrtcbin => "webrtcEngine: webrtcbin\n",
+        }
+    }
+}
+
+/// Makes two tests of each function `async fn name(engine: Engine)`: `name::shared` and
+/// `name::webrtcbin`.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            use $crate::support::gateway::Engine;
+            #[tokio::test(flavor = "multi_thread")]
+            async fn shared() {
+                super::$name(Engine::Shared).await;
+            }
+            #[tokio::test(flavor = "multi_thread")]
+            async fn webrtcbin() {
+                super::$name(Engine::Webrtcbin).await;
+            }
+        }
+    )+};
+}
 
 #[derive(Default)]
 struct Lines {
@@ -49,6 +87,11 @@ impl Gateway {
     /// Starts the binary with `yaml` (see [`with_loopback`]) and waits until it listens.
     pub fn start(yaml: &str) -> Self {
         Self::start_with(yaml, &[])
+    }
+
+    /// [`Gateway::start`] on this engine.
+    pub fn on(engine: Engine, yaml: &str) -> Self {
+        Self::start(&format!("{}{yaml}", engine.yaml()))
     }
 
     /// [`Gateway::start`] with environment variables.
@@ -261,6 +304,11 @@ pub fn with_loopback(yaml: &str) -> String {
         if !set {
             out += &format!("{key}: {value}\n");
         }
+    }
+    // CAMGATE_TEST_ENGINE=shared runs what does not choose an engine itself on that one.
+    let engine = std::env::var("CAMGATE_TEST_ENGINE").unwrap_or_default();
+    if !engine.is_empty() && !yaml.lines().any(|l| l.starts_with("webrtcEngine:")) {
+        out += &format!("webrtcEngine: {engine}\n");
     }
     out + yaml
 }

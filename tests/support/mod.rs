@@ -9,10 +9,14 @@
 //! | [`light_camera`] | one on plain sockets, that costs next to nothing and sends when it is told to |
 //! | [`rtsp_proxy`] | a man in the middle for RTSP: rewrites, refuses, holds, cuts |
 //! | [`whep`] | a WebRTC viewer on str0m, with packet, frame and latency records |
+//! | [`relay`] | a bad network between viewer and gateway: loss, reordering, cuts, moves |
+//! | [`tcp_bridge`] | a viewer's datagrams over TCP, which may not be read |
+//! | [`ice_gate`] | a door in ICE for DTLS clients that speak no ICE |
 //! | [`gateway`] | the real binary in a process of its own |
 //! | [`api`] | what the gateway says of its paths |
 //! | [`hls`], [`playlist`] | a player that follows playlists and checks every rule |
 //! | [`browser`] | the real headless Chromium |
+//! | [`watcher`] | Chromium as a viewer whose HTTP the test does |
 //! | [`turn`] | a real coturn |
 //! | [`ptz_hikvision`], [`ptz_onvif`] | the PTZ half of a camera: HTTP, accounts, motors; [`ptz_picture`] shows where it looks |
 //! | [`static_server`] | serves a few files to the browser |
@@ -34,6 +38,7 @@ pub mod faults;
 pub mod feed;
 pub mod gateway;
 pub mod hls;
+pub mod ice_gate;
 pub mod light_camera;
 pub mod mono;
 pub mod nal;
@@ -53,9 +58,13 @@ mod ptz_onvif_texts;
 pub mod ptz_picture;
 mod ptz_wire;
 pub mod ptz_xml;
+pub mod relay;
+mod relay_queue;
 pub mod rtsp_proxy;
 pub mod static_server;
+pub mod tcp_bridge;
 pub mod turn;
+pub mod watcher;
 pub mod whep;
 mod whep_log;
 mod whep_loop;

@@ -27,6 +27,8 @@ pub struct Policy {
     pub nonce_uses: usize,
     /// How long the account stays locked.
     pub lock: Duration,
+    /// Whether it says that a nonce is stale, and not just no.
+    pub says_stale: bool,
     /// A `Basic` challenge stands in front of the digest one, as some cameras have it.
     pub basic_too: bool,
 }
@@ -40,6 +42,7 @@ impl Policy {
             nonce_life: Duration::from_secs(3600),
             nonce_uses: usize::MAX,
             lock: Duration::from_secs(1800),
+            says_stale: true,
             basic_too: false,
         }
     }
@@ -54,6 +57,8 @@ struct Nonce {
 
 #[derive(Default)]
 struct Account {
+    /// The password, where it was changed.
+    changed: Option<String>,
     nonces: HashMap<String, Nonce>,
     /// Wrong passwords since the last right one.
     wrong: u32,
@@ -80,6 +85,16 @@ pub struct Verdict {
 impl Digest {
     pub fn new(policy: Policy) -> Self {
         Self { policy, account: Mutex::default() }
+    }
+
+    /// From now on it is another one; whoever was logged in with the old one is not.
+    pub fn change_password(&self, password: &str) {
+        self.account.lock().unwrap().changed = Some(password.into());
+    }
+
+    /// What it is now.
+    pub fn password(&self) -> String {
+        self.account.lock().unwrap().changed.clone().unwrap_or_else(|| self.policy.password.clone())
     }
 
     /// Wrong passwords since the last right one.
@@ -139,7 +154,7 @@ impl Digest {
         let get = |name: &str| fields.get(name).map_or("", String::as_str);
         let right = Answered {
             user: &self.policy.user,
-            password: &self.policy.password,
+            password: &account.changed.clone().unwrap_or_else(|| self.policy.password.clone()),
             realm: &self.policy.realm,
             method: &request.method,
             uri: &request.path,
@@ -171,7 +186,7 @@ impl Digest {
     fn refuse(&self, account: &mut Account, login: Login, locked_for: u64) -> Verdict {
         let nonce: String = (0..16).map(|_| format!("{:02x}", rand::random::<u8>())).collect();
         account.nonces.insert(nonce.clone(), Nonce { made: Instant::now(), used: HashSet::new() });
-        let stale = if login == Login::Stale { "TRUE" } else { "FALSE" };
+        let stale = if login == Login::Stale && self.policy.says_stale { "TRUE" } else { "FALSE" };
         let realm = &self.policy.realm;
         // The order, and no algorithm, as they come from the camera.
         let digest = format!("Digest qop=\"auth\", realm=\"{realm}\", nonce=\"{nonce}\", stale=\"{stale}\"");

@@ -99,6 +99,7 @@ impl Hikvision {
                 nonce_life: set.nonce_life,
                 nonce_uses: set.nonce_uses,
                 lock: set.lock,
+                says_stale: set.says_stale,
                 basic_too: set.basic_too,
                 ..policy
             })

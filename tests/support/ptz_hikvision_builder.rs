@@ -26,6 +26,7 @@ pub struct Builder {
     pub(super) nonce_uses: usize,
     pub(super) lock: Duration,
     pub(super) basic_too: bool,
+    pub(super) says_stale: bool,
 }
 
 impl Default for Builder {
@@ -48,6 +49,7 @@ impl Default for Builder {
             nonce_uses: usize::MAX,
             lock: Duration::from_secs(1800),
             basic_too: false,
+            says_stale: true,
         }
     }
 }
@@ -131,6 +133,11 @@ impl Builder {
     /// How long the account is locked after five wrong passwords.
     pub fn lock(mut self, time: Duration) -> Self {
         self.lock = time;
+        self
+    }
+    /// It does not say that a nonce is stale: a 401 like any other.
+    pub fn says_no_stale(mut self) -> Self {
+        self.says_stale = false;
         self
     }
     /// A Basic challenge in front of the Digest one.

@@ -317,6 +317,11 @@ impl Onvif {
         *self.state.refused.lock().unwrap() + self.state.digest.wrong()
     }
 
+    /// From now on it is another one.
+    pub fn change_password(&self, password: &str) {
+        self.state.digest.change_password(password);
+    }
+
     /// Where it looks now.
     pub fn position(&self) -> Position {
         self.state.motion.lock().unwrap().at(Instant::now())

@@ -126,14 +126,14 @@ impl Handler for Calls {
 fn token(state: &State, root: Node) -> Login {
     let Some(token) = find(root, "UsernameToken") else { return Login::None };
     let get = |name| text(token, name).unwrap_or("");
-    let (user, password) = &state.set.account;
+    let (user, password) = (&state.set.account.0, state.digest.password());
     let nonce = base64::engine::general_purpose::STANDARD.decode(get("Nonce")).unwrap_or_default();
     let (created, digest) = (get("Created"), get("Password"));
     let kind = find(token, "Password").and_then(|n| n.attribute("Type")).unwrap_or("");
     let right = get("Username") == user
         && kind.ends_with("#PasswordDigest")
         && !nonce.is_empty()
-        && digest == ws_digest(&nonce, created, password);
+        && digest == ws_digest(&nonce, created, &password);
     if !right {
         *state.refused.lock().unwrap() += 1;
         return Login::Refused;

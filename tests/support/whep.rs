@@ -45,6 +45,8 @@ pub struct Options {
     pub bind: IpAddr,
     /// Edits the offer before it is posted.
     pub edit_offer: Option<Arc<dyn Fn(String) -> String + Send + Sync>>,
+    /// Edits the answer before it is taken.
+    pub edit_answer: Option<Arc<dyn Fn(String) -> String + Send + Sync>>,
     /// How long the POST may take.
     pub timeout: Duration,
 }
@@ -64,6 +66,7 @@ impl Default for Options {
             receive_buffer: None,
             bind: Ipv4Addr::LOCALHOST.into(),
             edit_offer: None,
+            edit_answer: None,
             timeout: Duration::from_secs(30),
         }
     }
@@ -232,6 +235,7 @@ impl Viewer {
         if status != 201 {
             return Err(HttpError { status, headers, body });
         }
+        let body = options.edit_answer.as_ref().map_or(body.clone(), |edit| edit(body));
         let mut viewer = offer.answered(pool, &body, posted, answered)?;
         viewer.location = find(&headers, "location").and_then(|l| response_url.join(l).ok()).map(|url| url.to_string());
         viewer.headers = headers;
@@ -289,6 +293,14 @@ impl Viewer {
         let _ = self.commands.send(Command::Close);
     }
 
+    /// Does something with str0m's session, on its thread, and gives what it gives.
+    pub async fn with_rtc<T: Send + 'static>(&self, job: impl FnOnce(&mut Rtc) -> T + Send + 'static) -> T {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let job = Box::new(move |rtc: &mut Rtc| _ = answer.send(job(rtc)));
+        let _ = self.commands.send(Command::Do(job));
+        answered.await.expect("the viewer is gone")
+    }
+
     /// Sends a PLI for the video.
     pub fn request_key_frame(&self) {
         let _ = self.commands.send(Command::RequestKey);
@@ -337,7 +349,7 @@ pub fn video_payloads(sdp: &str) -> HashMap<u8, Option<Codec>> {
     found
 }
 
-fn receive_buffer(socket: &UdpSocket, size: usize) {
+pub(super) fn receive_buffer(socket: &UdpSocket, size: usize) {
     let size = size as libc::c_int;
     // The first one passes the system's limit, and is for root only.
     for option in [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF] {

@@ -15,7 +15,6 @@ use tokio::io::Interest;
 use tokio::sync::mpsc;
 
 /// What a viewer can be told.
-#[derive(Debug)]
 pub enum Command {
     /// Stop at once, say nothing to the peer.
     Vanish,
@@ -23,6 +22,8 @@ pub enum Command {
     Close,
     /// PLI for the video.
     RequestKey,
+    /// Anything else.
+    Do(Box<dyn FnOnce(&mut Rtc) + Send>),
 }
 
 /// All that a viewer's task owns.
@@ -121,6 +122,11 @@ async fn drive_inner(job: &mut Job) -> Result<(), String> {
                 Some(Command::Close) => {
                     job.rtc.close().map_err(|e| text(&e))?;
                     held(&job.log).state = State::Closed;
+                }
+                Some(Command::Do(job_of_the_test)) => {
+                    job_of_the_test(&mut job.rtc);
+                    let input = Input::Timeout(Instant::now());
+                    job.rtc.handle_input(input).map_err(|e| text(&e))?;
                 }
                 Some(Command::RequestKey) => {
                     let video = job.kinds.iter().find(|(_, kind)| **kind == MediaKind::Video);

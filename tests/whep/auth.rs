@@ -1,6 +1,6 @@
 //! Rows 17 and 18: who may watch, and what they are told.
 
-use super::kit::{PATIENT, SOON, ask, offer, place};
+use super::kit::{PATIENT, SOON, ask, offer, place, start};
 use super::support::gateway::Gateway;
 use super::support::turn::SECRET;
 use super::support::until_true;
@@ -12,7 +12,7 @@ const SDP: (&str, &str) = ("content-type", "application/sdp");
 const BASIC: &str = "Basic Ym9iOnAlQHM6cw=="; // bob:p%@s:s
 
 fn closed(source: &str) -> Gateway {
-    Gateway::start(&format!(
+    start(&format!(
         "{PATIENT}authInternalUsers:\n  - user: bob\n    pass: 'p%@s:s'\n    permissions:\n      - action: read\n        path: gate\n\
          webrtcICEServers2:\n  - url: stun:192.0.2.1:3478\n    clientOnly: yes\n  \
          - url: turn:192.0.2.1:3478\n    username: 'u\"\\x'\n    password: p,w;\n    clientOnly: yes\n  \

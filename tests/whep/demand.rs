@@ -1,6 +1,6 @@
 //! Paths on demand: the request waits for the camera, as long as it makes sense.
 
-use super::kit::{SOON, offer, post, status};
+use super::kit::{SOON, offer, post, start, status};
 use super::support::camera::Camera;
 use super::support::faults::Fault;
 use super::support::gateway::Gateway;
@@ -8,11 +8,11 @@ use super::support::until_true;
 use super::support::whep::{Options, Viewer};
 
 /// A gateway with one path `gate` on demand.
-fn on_demand(camera: &Camera, start: &str) -> Gateway {
-    Gateway::start(&format!(
+fn on_demand(camera: &Camera, patience: &str) -> Gateway {
+    start(&format!(
         "readTimeout: 5s\n\
          paths:\n  gate:\n    source: {}\n    sourceOnDemand: yes\n    \
-         sourceOnDemandStartTimeout: {start}\n    sourceOnDemandCloseAfter: 1s\n",
+         sourceOnDemandStartTimeout: {patience}\n    sourceOnDemandCloseAfter: 1s\n",
         camera.url()
     ))
 }

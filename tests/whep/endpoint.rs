@@ -1,7 +1,6 @@
 //! The endpoint: rows 1–8, 10–21.
 
-use super::kit::{PATIENT, Reply, SOON, ask, bare, line, offer, place, post, status};
-use super::support::gateway::Gateway;
+use super::kit::{PATIENT, Reply, SOON, ask, bare, line, offer, place, post, start, status};
 use super::support::until_true;
 use super::support::whep::{Options, State, Viewer};
 use std::time::Duration;
@@ -182,8 +181,7 @@ async fn row11_nothing_published_and_nothing_configured_are_404_with_retry_after
 #[tokio::test]
 async fn row12_the_reader_over_max_readers_is_503_and_may_come_when_one_has_left() {
     let place = place();
-    let gateway =
-        Gateway::start(&format!("{PATIENT}paths:\n  two:\n    source: {}\n    maxReaders: 2\n", place.camera.url()));
+    let gateway = start(&format!("{PATIENT}paths:\n  two:\n    source: {}\n    maxReaders: 2\n", place.camera.url()));
     let first = Viewer::join(gateway.url(), "two", Options::default()).await.unwrap();
     let _second = Viewer::join(gateway.url(), "two", Options::default()).await.unwrap();
     let refused = post(gateway.url(), "two", &offer(&Options::default())).await;
@@ -277,7 +275,7 @@ async fn row21_a_dead_stun_server_and_a_dead_name_do_not_delay_the_answer() {
     let place = place();
     // Nobody answers there: the socket is bound, and never read.
     let dead = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let gateway = Gateway::start(&format!(
+    let gateway = start(&format!(
         "{PATIENT}webrtcSTUNGatherTimeout: 30s\n\
          webrtcICEServers2:\n  - url: stun:{0}\n  - url: turn:{0}\n    username: a\n    password: b\n  \
          - url: stun:does-not-exist.invalid:3478\n\

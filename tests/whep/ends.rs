@@ -1,6 +1,6 @@
 //! How sessions end: rows 29 and 30, and those that must not begin.
 
-use super::kit::{FRAGMENT, PATIENT, SOON, ask, bare, gate, patch, place, post, status};
+use super::kit::{FRAGMENT, PATIENT, SOON, ask, bare, gate, patch, place, post, start, status};
 use super::support::camera::Camera;
 use super::support::gateway::Gateway;
 use super::support::until_true;
@@ -74,7 +74,7 @@ async fn the_end_of_the_gateway_is_told_to_its_viewers() {
 #[tokio::test]
 async fn row31_half_open_sessions_of_one_address_are_bounded() {
     let place = place();
-    let gateway = Gateway::start(&format!(
+    let gateway = start(&format!(
         "{PATIENT}limits:\n  handshakesPerAddress: 2\npaths:\n  gate:\n    source: {}\n",
         place.camera.url()
     ));
@@ -94,7 +94,7 @@ async fn row31_half_open_sessions_of_one_address_are_bounded() {
 #[tokio::test]
 async fn row30_a_session_without_ice_is_reaped() {
     let place = place();
-    let gateway = Gateway::start(&format!(
+    let gateway = start(&format!(
         "webrtcHandshakeTimeout: 4s\npathDefaults:\n  sourceOnDemandStartTimeout: 60s\npaths:\n  gate:\n    source: {}\n",
         place.camera.url()
     ));
@@ -140,7 +140,7 @@ async fn a_request_that_is_given_up_leaves_no_session_behind() {
     // Abandoned before the camera is ready, and while the session is being made.
     let mut camera = Camera::builder().size(320, 180).prerecorded().start();
     camera.stop();
-    let gateway = Gateway::start(&format!(
+    let gateway = start(&format!(
         "pathDefaults:\n  sourceOnDemandStartTimeout: 60s\n\
          limits:\n  postsPerSecond: 100000\n  postsBurst: 100000\n\
          paths:\n  gate:\n    source: {}\n    sourceOnDemand: yes\n",

@@ -1,6 +1,7 @@
 //! What the WHEP tests share: one gateway with one camera for all that do not
 //! need one of their own, and plain HTTP.
 
+use super::ENGINE;
 use super::support::camera::{Audio, Camera};
 use super::support::gateway::Gateway;
 use super::support::whep::{Offer, Options};
@@ -16,9 +17,14 @@ pub const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 /// tests takes longer than the defaults allow.
 pub const PATIENT: &str = "webrtcHandshakeTimeout: 60s\npathDefaults:\n  sourceOnDemandStartTimeout: 60s\n";
 
+/// A gateway on the engine that this copy of the tests is for.
+pub fn start(yaml: &str) -> Gateway {
+    Gateway::on(ENGINE, yaml)
+}
+
 /// A gateway of a test's own, patient, with one path `gate` for this camera.
 pub fn gate(camera: &Camera) -> Gateway {
-    Gateway::start(&format!("{PATIENT}paths:\n  gate:\n    source: {}\n", camera.url()))
+    start(&format!("{PATIENT}paths:\n  gate:\n    source: {}\n", camera.url()))
 }
 
 /// A gateway and its camera (H.264 and Opus).
@@ -38,7 +44,7 @@ pub fn place() -> Arc<Place> {
         return place;
     }
     let camera = Camera::builder().size(320, 180).gop_frames(25).audio(Audio::Opus).prerecorded().start();
-    let gateway = Gateway::start(&format!(
+    let gateway = start(&format!(
         "webrtcHandshakeTimeout: 120s\n\
          limits:\n  postsPerSecond: 100000\n  postsBurst: 100000\n\
          pathDefaults:\n  sourceOnDemandStartTimeout: 60s\n  sourceOnDemandCloseAfter: 1s\n\

@@ -1,7 +1,8 @@
 //! The session resource: rows 22–28, 31.
 
-use super::kit::{FRAGMENT, PATIENT, SOON, ask, bare, offer, patch, place, post};
-use super::support::gateway::Gateway;
+use super::ENGINE;
+use super::kit::{FRAGMENT, PATIENT, SOON, ask, bare, offer, patch, place, post, start};
+use super::support::gateway::Engine;
 use super::support::until_true;
 use super::support::whep::{Options, Viewer};
 use std::net::UdpSocket;
@@ -119,6 +120,9 @@ async fn row26_candidates_that_cannot_be_used_are_204() {
 
 #[tokio::test]
 async fn row27_an_ice_restart_is_422_and_the_session_goes_on() {
+    if ENGINE == Engine::Shared {
+        return; // It can: tests/shared/restart.rs.
+    }
     let place = place();
     let viewer = Viewer::join(place.gateway.url(), "cam-row27", Options::default()).await.unwrap();
     until_true(SOON, "pictures", || viewer.with(|log| log.video.complete_frames() > 5)).await;
@@ -169,7 +173,7 @@ async fn row28_a_race_of_deletes_ends_the_session_once() {
 #[tokio::test]
 async fn row31_floods_are_429_with_retry_after_and_watchers_do_not_notice() {
     let place = place();
-    let gateway = Gateway::start(&format!(
+    let gateway = start(&format!(
         "{PATIENT}limits:\n  postsPerSecond: 1\n  postsBurst: 3\npaths:\n  gate:\n    source: {}\n",
         place.camera.url()
     ));

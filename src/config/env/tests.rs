@@ -210,7 +210,7 @@ fn a_wrong_file_is_reported_and_not_covered_up() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(crate::fuzz::cases(2000))]
 
     #[test]
     fn random_environments(

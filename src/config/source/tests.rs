@@ -128,7 +128,7 @@ fn groups() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(crate::fuzz::cases(3000))]
 
     #[test]
     fn random_sources(text in "\\PC*", like in "(rtsps?://)([a-z0-9:@/?#%\\[\\]$G. -]{0,40})") {

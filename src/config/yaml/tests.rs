@@ -118,7 +118,7 @@ fn agrees(node: &Node, other: &serde_yaml::Value) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(crate::fuzz::cases(3000))]
 
     #[test]
     fn random_text_neither_panics_nor_hangs(s in any::<String>()) {

@@ -16,8 +16,8 @@ const FIRST: Duration = Duration::from_secs(20);
 pub struct Asked<'a> {
     /// None: `index.m3u8`.
     pub name: Option<&'a str>,
-    /// The query as it came.
-    pub query: &'a str,
+    /// What of it is wanted, and whether that is waited for.
+    pub reload: Reload,
     /// What goes behind every URI: `reader=…`, and the token where one came so.
     pub suffix: &'a str,
     /// Counts the reader.
@@ -45,16 +45,15 @@ pub enum Answer {
 impl Muxer {
     /// Answers a request; holds it until what it asks for is there.
     ///
-    /// Errors: 400 a bad reload, 404 an unknown or forgotten name, 422 nothing that
+    /// Errors: 400 a reload of what is too far ahead, 404 an unknown or forgotten name, 422 nothing that
     /// HLS carries, 503 with Retry-After when it does not come in time.
     pub async fn answer(&self, asked: Asked<'_>) -> Result<Answer> {
-        let reload = Reload::parse(asked.query).map_err(|e| Error::new(Kind::BadRequest, e))?;
         let mut news = self.news.subscribe();
         let deadline = Instant::now() + FIRST;
         loop {
             self.touch(asked.reader);
             news.mark_unchanged();
-            if let Some(answer) = self.look(&asked, &reload)? {
+            if let Some(answer) = self.look(&asked)? {
                 return Ok(answer);
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -67,8 +66,8 @@ impl Muxer {
     }
 
     /// None: not yet.
-    fn look(&self, asked: &Asked<'_>, reload: &Reload) -> Result<Option<Answer>> {
-        let state = self.lock();
+    fn look(&self, asked: &Asked<'_>) -> Result<Option<Answer>> {
+        let (state, reload) = (self.lock(), &asked.reload);
         let (output, prefix) = match &*state {
             State::Beginning => return Ok(None),
             State::Ended(ending) => return Err(ending.error()),

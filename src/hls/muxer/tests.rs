@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::hls::muxers::Muxers;
+use crate::hls::playlist::Reload;
 use crate::media::codec::Track;
 use crate::media::gop::Cap;
 use crate::media::to_aac::ToAac;
@@ -58,7 +59,7 @@ async fn sound_alone_whose_encoder_dies_ends_with_its_reason() {
         let sound = Sound::Made(Box::new(encoder), 0);
         let why = tokio::time::timeout(SOON, muxer.mux(&mut subscription, sound)).await.expect("it goes on for ever");
         muxer.ended(why);
-        let asked = Asked { name: None, query: "", suffix: "", reader: "1" };
+        let asked = Asked { name: None, reload: Reload::default(), suffix: "", reader: "1" };
         let error = muxer.answer(asked).await.unwrap_err();
         assert_eq!((error.kind, error.retry_after_s), (Kind::Unavailable, Some(1)), "{error:?}");
         assert!(error.message.contains("on purpose"), "{}", error.message);

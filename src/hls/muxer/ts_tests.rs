@@ -2,7 +2,7 @@
 
 use super::super::{Answer, Asked, Settings};
 use super::*;
-use crate::hls::playlist::{Variant, walker};
+use crate::hls::playlist::{Reload, Variant, walker};
 use crate::hls::rest::Rest;
 use crate::hls::segmenter::Known;
 use crate::hls::ts::plan::tests::{CODEC, Camera, PLAIN};
@@ -23,7 +23,7 @@ fn settings(max_bytes: usize) -> Settings {
 }
 
 fn asked(name: Option<&str>) -> Asked<'_> {
-    Asked { name, query: "", suffix: "reader=1", reader: "1" }
+    Asked { name, reload: Reload::default(), suffix: "reader=1", reader: "1" }
 }
 
 async fn playlist(muxer: &Muxer, name: Option<&str>) -> Result<String, Error> {

@@ -18,7 +18,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
 use actix_web::test::{TestRequest, call_service, init_service};
 
-use super::gateway::{Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Seen, Watch};
+use super::gateway::{Boxed, Gateway, Hls, HlsAnswer, Look, Opened, Patch, Restarted, Seen, Watch};
 use super::server;
 use crate::config::{Action, Config, Permission, User};
 use crate::error::{Error, Kind, Result};
@@ -164,7 +164,7 @@ impl Gateway for Fake {
         })
     }
 
-    fn patch<'a>(&'a self, patch: Patch<'a>) -> Boxed<'a, Result<()>> {
+    fn patch<'a>(&'a self, patch: Patch<'a>) -> Boxed<'a, Result<Option<Restarted>>> {
         Box::pin(async move {
             self.known(patch.secret, patch.path)?;
             self.preconditions.lock().unwrap().push(patch.if_match.map(str::to_string));
@@ -174,7 +174,8 @@ impl Gateway for Fake {
             match patch.body {
                 "" => Err(Error::new(Kind::BadRequest, "the fragment is empty")),
                 "restart" => Err(Error::new(Kind::Unprocessable, "no ICE restart: join again")),
-                _ => Ok(()),
+                "renew" => Ok(Some(Restarted { etag: "tag-2".into(), fragment: "a=ice-ufrag:ours\r\n".into() })),
+                _ => Ok(None),
             }
         })
     }

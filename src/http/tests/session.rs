@@ -72,6 +72,16 @@ async fn row27_an_ice_restart_that_the_engine_refuses_is_422() {
 }
 
 #[actix_web::test]
+async fn row27_an_ice_restart_is_200_with_a_new_tag_and_our_fragment() {
+    for header in [("if-match", "*"), ("if-match", "\"tag-1\""), ("origin", "https://a.example")] {
+        let a = ask(&one_session(), "PATCH", URLS[1], &[FRAGMENT, header], "renew").await;
+        assert_eq!((a.status.as_u16(), a.body.as_str()), (200, "a=ice-ufrag:ours\r\n"), "{header:?}");
+        assert_eq!(a.header("etag"), "\"tag-2\"");
+        assert_eq!(a.header("content-type"), FRAGMENT.1);
+    }
+}
+
+#[actix_web::test]
 async fn row28_delete_is_200_then_404_and_needs_only_the_secret() {
     for url in URLS {
         let fake = one_session();

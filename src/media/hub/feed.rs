@@ -46,7 +46,7 @@ impl Feed {
         // What it replaces is freed after the lock is.
         let _old = still.and_then(|still| inner.still.replace(still));
         let mut dropped = 0;
-        for r in &mut inner.readers {
+        for r in inner.all() {
             dropped += r.offer(&unit);
         }
         drop(inner);

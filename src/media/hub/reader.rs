@@ -5,13 +5,24 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::{mpsc, watch};
 
+use super::tap::{Fed, Function};
 use super::{AccessUnit, CloseReason, ReaderStats};
 use crate::media::codec::{Codec, Kind, Track};
+
+/// How units come to a reader.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// It takes them when it likes.
+    Queue(mpsc::Sender<Arc<AccessUnit>>),
+    /// It is called.
+    Function(Function),
+}
 
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) id: u64,
-    pub(super) tx: Option<mpsc::Sender<Arc<AccessUnit>>>,
+    /// None before it plays, and after it was sent away.
+    pub(super) way: Option<Way>,
     /// Which codecs it can take at all.
     takes: fn(&Codec) -> bool,
     /// The path's codecs when it joined: what it negotiated, if it takes them.
@@ -34,7 +45,7 @@ impl Reader {
         let joined = tracks.iter().map(|t| t.codec.clone()).collect();
         let takes = Codec::playable;
         let mut reader =
-            Reader { id, tx: None, takes, joined, gets: [false; 2], waiting_for_key: false, stats, closed };
+            Reader { id, way: None, takes, joined, gets: [false; 2], waiting_for_key: false, stats, closed };
         reader.look(tracks);
         reader
     }
@@ -47,13 +58,21 @@ impl Reader {
 
     /// Sends it away.
     pub(super) fn close(&mut self, reason: CloseReason) {
-        self.tx = None;
+        self.way = None;
         self.closed.send_if_modified(|c| {
             c.is_none() && {
                 *c = Some(reason);
                 true
             }
         });
+    }
+
+    /// The next picture does not continue the last one: it waits for a key frame.
+    pub(super) fn interrupt(&mut self) {
+        self.waiting_for_key = true;
+        if let Some(Way::Function(function)) = &mut self.way {
+            function.call(Fed::Interrupted);
+        }
     }
 
     /// What it negotiated of a kind.
@@ -88,24 +107,18 @@ impl Reader {
 
     /// Hands over a unit, or drops it; returns how many were dropped.
     pub(super) fn offer(&mut self, unit: &Arc<AccessUnit>) -> u64 {
-        let Some(tx) = self.tx.as_ref().filter(|_| self.gets[usize::from(unit.kind == Kind::Audio)]) else { return 0 };
-        if unit.kind == Kind::Video && self.waiting_for_key {
-            if !unit.key {
-                self.stats.dropped.fetch_add(1, Ordering::Relaxed);
-                return 1;
-            }
-            self.waiting_for_key = false;
+        let video = unit.kind == Kind::Video;
+        let Some(way) = self.way.as_mut().filter(|_| self.gets[usize::from(!video)]) else { return 0 };
+        let fits = !(video && self.waiting_for_key && !unit.key)
+            && match way {
+                Way::Queue(tx) => tx.try_send(unit.clone()).is_ok(),
+                Way::Function(function) => function.call(Fed::Unit(unit.clone())),
+            };
+        if video {
+            self.waiting_for_key = !fits;
         }
-        match tx.try_send(unit.clone()) {
-            Ok(()) => {
-                self.stats.queued.fetch_add(1, Ordering::Relaxed);
-                0
-            }
-            Err(_) => {
-                self.waiting_for_key |= unit.kind == Kind::Video;
-                self.stats.dropped.fetch_add(1, Ordering::Relaxed);
-                1
-            }
-        }
+        let count = if fits { &self.stats.queued } else { &self.stats.dropped };
+        count.fetch_add(1, Ordering::Relaxed);
+        u64::from(!fits)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
+use super::reader::Way;
 use super::{AccessUnit, CloseReason, Hub, QUEUE, ReaderStats};
 use crate::media::codec::{Codec, Kind, Track};
 use crate::media::gop::Start;
@@ -66,13 +67,11 @@ impl Subscription {
     pub fn play(&mut self) -> Start<AccessUnit> {
         let (tx, rx) = mpsc::channel(QUEUE);
         let mut inner = self.hub.lock();
-        let start = match inner.video.as_ref().and_then(|l| l.gop.as_ref()) {
-            Some(gop) => gop.start(),
-            None => Start { units: Vec::new(), continuous: true },
-        };
+        let start = inner.start();
         if let Some(r) = inner.readers.iter_mut().find(|r| r.id == self.id) {
             r.waiting_for_key = !start.continuous;
-            r.tx = r.closed.borrow().is_none().then_some(tx);
+            let open = r.closed.borrow().is_none();
+            r.way = open.then_some(Way::Queue(tx));
         }
         drop(inner);
         self.rx = rx;

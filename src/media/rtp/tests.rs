@@ -267,3 +267,42 @@ proptest! {
         }
     }
 }
+
+/// Packets of all forms: header extension, CSRCs, padding; single, aggregated, fragmented.
+fn corpus() -> Vec<Vec<u8>> {
+    let mut whole = packet(true, 7, &[]);
+    whole[0] = 0x80 | 0x20 | 0x10 | 1;
+    whole.extend_from_slice(&[1, 2, 3, 4, 0xbe, 0xde, 0, 1, 0x10, 9, 9, 9, 0x65, 0x11, 0, 2]);
+    let payloads: [&[u8]; 6] = [
+        &[0x65, 1, 2, 3],
+        &[0x7c, 0x85, 1, 2],
+        &[0x78, 0, 1, 0x06, 0, 2, 0x67, 1],
+        &[49 << 1, 1, 0x80 | 20, 5],
+        &[48 << 1, 1, 0, 1, 33 << 1, 0, 2, 19 << 1, 1],
+        &[0; 160],
+    ];
+    payloads.iter().map(|p| packet(false, 9, p)).chain([whole]).collect()
+}
+
+proptest! {
+    #![proptest_config(crate::fuzz::cases(2_000))]
+
+    #[test]
+    fn fuzz_packets(
+        data in proptest::collection::vec(crate::fuzz::mutated(corpus()), 1..4),
+        codec in prop::sample::select(vec![H264, H265, Codec::Pcmu])
+    ) {
+        let mut got = Got::default();
+        let mut a = Assembler::default();
+        for data in &data {
+            if let Some(p) = parse(data) {
+                prop_assert!(p.payload.len() + 12 <= data.len());
+                let next = (true, p.sequence.wrapping_add(1), p.timestamp.wrapping_add(1), &[1u8][..]);
+                got.frames.extend(feed(&mut a, &codec, &[(p.marker, p.sequence, p.timestamp, p.payload), next]).frames);
+            }
+        }
+        for f in got.frames {
+            prop_assert_eq!(f.packets.iter().map(|s| s.len as usize).sum::<usize>(), f.data.len());
+        }
+    }
+}

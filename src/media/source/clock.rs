@@ -39,6 +39,23 @@ const STEP: i64 = 10_000_000;
 pub struct Clock {
     rate: u32,
     last: Option<Last>,
+    /// It follows another track's clock, and no guess.
+    tied: Option<Tied>,
+}
+
+/// How a clock follows another one.
+#[derive(Debug, Clone)]
+struct Tied {
+    leader: Shared,
+    /// The leader's offset less ours, ns: from here on the same.
+    apart: i64,
+}
+
+impl Tied {
+    /// The offset that ours is to be.
+    fn offset(&self) -> Option<i64> {
+        self.leader.lock().unwrap_or_else(PoisonError::into_inner).offset().map(|leader| leader - self.apart)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +71,7 @@ struct Last {
 impl Clock {
     /// A clock for timestamps of `rate` Hz.
     pub fn new(rate: u32) -> Self {
-        Clock { rate: rate.max(1), last: None }
+        Clock { rate: rate.max(1), last: None, tied: None }
     }
 
     /// The time, in ns, of the content with the timestamp `rtp`, where the guess is
@@ -84,11 +101,35 @@ impl Clock {
             let calm = error.clamp(-CALM, CALM);
             let part = |error: i64| (i128::from(error) * i128::from(since) / i128::from(FOLLOW)) as i64;
             let step = part(calm).clamp(-since / CALMLY, since / CALMLY) + part(error - calm);
+            let step = self.tied.as_ref().and_then(Tied::offset).map_or(step, |to| to - last.offset);
             last.offset + step.clamp(-since / MOST, since / MOST)
         };
+        if jumped {
+            // What belonged together is to be told anew.
+            self.tied = None;
+        }
         let time = elapsed + offset;
         self.last = Some(Last { rtp, unwrapped, offset, time: time.max(last.time) });
         time.max(0) as u64
+    }
+
+    /// From now on this clock goes as `leader` goes, `by` ns later than [`Clock::at`] says so
+    /// far; it moves there by a fiftieth of the time that passes.
+    pub fn tie(&mut self, leader: &Shared, by: i64) {
+        let theirs = leader.lock().unwrap_or_else(PoisonError::into_inner).offset();
+        if let (Some(theirs), Some(ours)) = (theirs, self.aim()) {
+            self.tied = Some(Tied { leader: leader.clone(), apart: theirs - (ours + by) });
+        }
+    }
+
+    /// What is added to the timestamps, ns.
+    fn offset(&self) -> Option<i64> {
+        self.last.map(|last| last.offset)
+    }
+
+    /// The same, as it will be soon.
+    pub fn aim(&self) -> Option<i64> {
+        self.tied.as_ref().and_then(Tied::offset).or(self.offset())
     }
 
     /// Where the content with the timestamp `rtp` lies by what is known now, ns; none
@@ -96,7 +137,7 @@ impl Clock {
     pub fn at(&self, rtp: u32) -> Option<i64> {
         let last = self.last?;
         let unwrapped = last.unwrapped + i64::from(rtp.wrapping_sub(last.rtp) as i32);
-        Some(self.ns(unwrapped) + last.offset)
+        Some(self.ns(unwrapped) + self.aim()?)
     }
 
     fn ns(&self, ticks: i64) -> i64 {
@@ -235,11 +276,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn time_grows_with_every_frame(frames in proptest::collection::vec((1u32..900_000, 0u64..20_000), 1..60)) {
+        fn time_grows_with_every_frame(
+            frames in proptest::collection::vec((1u32..900_000, 0u64..20_000, -500i64..500), 1..60),
+            tied in any::<bool>()
+        ) {
             let mut clock = Clock::new(90_000);
             let mut rtp = 0u32;
             let mut last = clock.time(rtp, 0);
-            for (step, guess_ms) in frames {
+            let leader: Shared = Arc::new(Mutex::new(Clock::new(90_000)));
+            leader.lock().unwrap().time(0, 0);
+            for (step, guess_ms, by) in frames {
+                if tied {
+                    clock.tie(&leader, by * MS);
+                }
                 rtp = rtp.wrapping_add(step);
                 let time = clock.time(rtp, guess_ms * 1_000_000);
                 prop_assert!(time > last);

@@ -15,6 +15,7 @@ mod quick_ack;
 mod reports;
 mod rtsp;
 mod sink;
+mod together;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -23,6 +23,7 @@ use crate::media::source::manager;
 use crate::media::source::quick_ack;
 use crate::media::source::reports;
 use crate::media::source::sink::{self, Link};
+use crate::media::source::together::Together;
 use crate::media::source::{Event, Failure, FailureKind, Hints, Spec};
 use crate::media::template::{self, Template};
 
@@ -33,6 +34,7 @@ const AUDIO_BRANCH: &str = "camgate-audio-branch";
 /// What the callbacks of one attempt decide and share.
 struct Attempt {
     link: Arc<Link>,
+    together: Arc<Together>,
     own: Option<Template>,
     hints: Hints,
     about: About,
@@ -136,6 +138,7 @@ pub fn build(
     let (_, udp) = protocols(transport, spec.hints);
     let attempt = Arc::new(Attempt {
         link: Link::new(hub, events),
+        together: Arc::default(),
         own,
         hints: spec.hints,
         about: About {
@@ -297,8 +300,10 @@ impl Attempt {
         let target = bin.static_pad("sink").ok_or_else(|| internal(&"branch without sink pad"))?;
         let clock = clock::attach(&target, rate);
         if let Some(kind) = kind {
-            let link = self.link.clone();
+            let (link, together) = (self.link.clone(), self.together.clone());
+            together.clock(kind, clock.clone());
             reports::attach(src, pad, &target, clock, move |offset| {
+                together.told(kind, offset);
                 if let Some(feed) = link.feed.get() {
                     feed.clock(kind, offset);
                 }

@@ -59,6 +59,7 @@ a=fingerprint:sha-256 OURS
 a=setup:passive
 a=mid:0
 a=extmap:9 urn:ietf:params:rtp-hdrext:sdes:mid
+a=extmap:5 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay
 a=sendonly
 a=rtcp-mux
 a=rtcp-mux-only
@@ -68,6 +69,7 @@ a=fmtp:41 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=f40028
 a=rtcp-fb:41 ccm fir
 a=rtcp-fb:41 nack
 a=rtcp-fb:41 nack pli
+a=rtcp-fb:41 goog-remb
 a=rtpmap:42 rtx/90000
 a=fmtp:42 apt=41
 a=msid:camgate video

@@ -259,8 +259,10 @@ pub fn tracks() -> impl Strategy<Value = Vec<Track>> {
 mod codecs;
 
 proptest! {
+    #![proptest_config(crate::fuzz::cases(1_000))]
+
     #[test]
-    fn plans_fit_their_offers(text in mutated(), tracks in tracks()) {
+    fn fuzz_plans_fit_their_offers(text in mutated(), tracks in tracks()) {
         let Ok(offer) = offer::parse(&text) else { return Ok(()) };
         match negotiate(&offer, &tracks) {
             Err(e) => prop_assert!([400, 422].contains(&e.kind.status()) && e.message.is_ascii() && e.message.len() < 1200),

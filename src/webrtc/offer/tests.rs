@@ -279,28 +279,43 @@ fn errors_become_answers_and_secrets_stay_inside() {
 }
 
 proptest! {
+    #![proptest_config(crate::fuzz::cases(2_000))]
+
     #[test]
-    fn random_text_never_panics(text in "\\PC{0,300}", bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn fuzz_random_text(text in "\\PC{0,300}", bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = parse(&text);
         let _ = parse(&String::from_utf8_lossy(&bytes));
         let _ = parse(&format!("{SESSION}m={text}"));
         let _ = parse(&format!("{SESSION}m=video 9 UDP/TLS/RTP/SAVPF 96\r\na={text}"));
     }
 
+    /// Captured offers whose bytes are changed, as a network or a forger would.
     #[test]
-    fn what_parses_keeps_its_promises(text in mutated()) {
-        let Ok(offer) = parse(&text) else { return Ok(()) };
-        prop_assert!(!offer.sections.is_empty() && offer.sections.len() <= 32);
-        let mut mids = std::collections::HashSet::new();
-        for s in &offer.sections {
-            prop_assert!(mids.insert(&s.mid) && sdp::is_mid(&s.mid));
-            prop_assert!(!(s.enabled() && s.secure_rtp()) || s.peer.is_some());
-            prop_assert!(s.candidates.len() <= 64);
-            let mut pts = std::collections::HashSet::new();
-            for c in &s.codecs {
-                prop_assert!(c.pt <= 127 && pts.insert(c.pt) && c.rtx.is_none_or(|r| r <= 127 && r != c.pt));
-            }
-        }
-        prop_assert!(offer.bundle.iter().all(|m| mids.contains(m)));
+    fn fuzz_bytes(data in crate::fuzz::mutated(WHEP.iter().chain(WHIP).map(|(_, text)| text.as_bytes().to_vec()).collect())) {
+        keeps_its_promises(&String::from_utf8_lossy(&data))?;
     }
+
+    /// Captured offers whose lines are changed, as another client would write them.
+    #[test]
+    fn fuzz_lines(text in mutated()) {
+        keeps_its_promises(&text)?;
+    }
+}
+
+/// What holds of everything that is taken for an offer.
+fn keeps_its_promises(text: &str) -> Result<(), TestCaseError> {
+    let Ok(offer) = parse(text) else { return Ok(()) };
+    prop_assert!(!offer.sections.is_empty() && offer.sections.len() <= 32);
+    let mut mids = std::collections::HashSet::new();
+    for s in &offer.sections {
+        prop_assert!(mids.insert(&s.mid) && sdp::is_mid(&s.mid));
+        prop_assert!(!(s.enabled() && s.secure_rtp()) || s.peer.is_some());
+        prop_assert!(s.candidates.len() <= 64);
+        let mut pts = std::collections::HashSet::new();
+        for c in &s.codecs {
+            prop_assert!(c.pt <= 127 && pts.insert(c.pt) && c.rtx.is_none_or(|r| r <= 127 && r != c.pt));
+        }
+    }
+    prop_assert!(offer.bundle.iter().all(|m| mids.contains(m)));
+    Ok(())
 }

@@ -103,16 +103,37 @@ fn malformed_fragments_are_a_400() {
     }
 }
 
+/// Fragments of all forms that clients have.
+fn corpus() -> Vec<Vec<u8>> {
+    let whole = format!(
+        "a=ice-ufrag:abcd\r\na=ice-pwd:{PWD}\r\na=group:BUNDLE 0 1\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n\
+         a=candidate:1 1 tcp 1 192.0.2.1 9 typ host tcptype active\r\na=candidate:2 1 udp 1 12-34.local 5000 typ host\r\n\
+         a=candidate:5 1 udp 1 2001:db8::1 5003 typ srflx raddr 0.0.0.0 rport 0 ufrag abcd\r\n\
+         m=video 9 RTP/AVP 0\r\na=mid:1\r\na=candidate:6 1 udp 1 192.0.2.1 5004 typ host\r\na=end-of-candidates\r\n"
+    );
+    let restart = format!("a=ice-ufrag:efgh\r\na=ice-pwd:{PWD}\r\n");
+    [READER, &whole, &restart].map(|t| t.as_bytes().to_vec()).into()
+}
+
 proptest! {
+    #![proptest_config(crate::fuzz::cases(2_000))]
+
     #[test]
-    fn never_panics(text in "\\PC{0,200}", at in any::<prop::sample::Index>(), byte in 0..128u8, cut in any::<prop::sample::Index>()) {
+    fn fuzz_random_text(text in "\\PC{0,200}") {
         let _ = parse(&text);
         let _ = parse(&format!("m=audio 9 RTP/AVP 0\na={text}"));
-        let mut changed = READER.to_owned();
-        changed.insert(at.index(READER.len()), char::from(byte));
-        changed.truncate(cut.index(changed.len()));
-        if let Ok(fragment) = parse(&changed) {
-            prop_assert!(fragment.usable("sXlP").all(Candidate::usable));
+    }
+
+    #[test]
+    fn fuzz_bytes(data in crate::fuzz::mutated(corpus())) {
+        let text = String::from_utf8_lossy(&data);
+        if let Ok(fragment) = parse(&text) {
+            prop_assert!(fragment.sections.len() <= 32);
+            for ufrag in ["sXlP", "abcd", "efgh"] {
+                prop_assert!(fragment.usable(ufrag).all(Candidate::usable));
+                // A fragment that restarts the session has nothing for its present generation.
+                prop_assert!(!fragment.is_restart(ufrag) || fragment.usable(ufrag).next().is_none());
+            }
         }
     }
 }

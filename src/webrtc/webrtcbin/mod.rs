@@ -20,11 +20,13 @@ use gstreamer as gst;
 use sha2::Digest;
 use tokio::sync::{OnceCell, watch as channel};
 
+use crate::config::WebrtcEngine;
 use crate::error::{Error, Kind, Result};
 use crate::media::blocking;
 use crate::webrtc::answer::StreamIds;
 use crate::webrtc::candidate::Candidate;
 use crate::webrtc::engine::{Engine, Job, Opened, Opening, Peer, PeerState, PeerStats};
+use crate::webrtc::negotiate::{Plan, PlanSection};
 
 pub use pump::Budget;
 
@@ -102,6 +104,19 @@ fn fingerprint(der: &[u8]) -> String {
 }
 
 impl Engine for WebrtcBin {
+    fn name(&self) -> WebrtcEngine {
+        WebrtcEngine::Webrtcbin
+    }
+
+    fn trim(&self, plan: &mut Plan) {
+        for section in &mut plan.sections {
+            if let PlanSection::Send(s) = section {
+                // No header extensions: the SSRCs are in the answer.
+                (s.mid_ext, s.playout_delay_ext, s.remb) = (None, None, false);
+            }
+        }
+    }
+
     fn open(&self, opening: Opening) -> Job<'_, Result<Opened>> {
         Box::pin(async move {
             let Opening { id, offer, plan, subscription, gathering } = opening;

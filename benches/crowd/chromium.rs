@@ -1,0 +1,108 @@
+//! What a person sees: POST → first picture presented, and camera → screen 5 s later, in
+//! the real Chromium with a WHEP client of a few lines, the same for every server.
+
+use crate::camera::Camera;
+use crate::camera::clock::behind_ms;
+use crate::common::nth;
+use crate::measure;
+use crate::report::{Line, slashes};
+use crate::server::Contender;
+use crate::support::barcode;
+use crate::support::browser::Browser;
+use crate::support::static_server::StaticServer;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(60);
+/// Streams, the seconds of their GOP, their frames until the bar code repeats, and joins.
+const STREAMS: [(&str, u32, u64, u32); 2] = [("normal0", 2, 100, 20), ("long0", 10, 250, 10)];
+
+/// `play(url)` joins, and leaves what was before; `window.first` is then the time from
+/// the POST to the first picture, ms.
+const PAGE: &str = r#"<!doctype html><video autoplay muted playsinline></video><script>
+let pc, session;
+window.stop = async () => {
+  pc?.close();
+  if (session) await fetch(session, { method: 'DELETE' }).catch(() => {});
+  pc = session = null;
+};
+window.play = async (url) => {
+  await stop();
+  window.first = null;
+  const video = document.querySelector('video');
+  video.srcObject = null;
+  pc = new RTCPeerConnection();
+  pc.addTransceiver('video', { direction: 'recvonly' });
+  pc.ontrack = (e) => { video.srcObject = new MediaStream([e.track]); };
+  await pc.setLocalDescription(await pc.createOffer());
+  if (pc.iceGatheringState !== 'complete') {
+    await new Promise((done) => {
+      pc.onicegatheringstatechange = () => pc.iceGatheringState === 'complete' && done();
+    });
+  }
+  const posted = performance.now();
+  video.requestVideoFrameCallback((now) => { window.first = now - posted; });
+  const answer = await fetch(url, {
+    method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp,
+  });
+  if (answer.status !== 201) throw new Error(`${answer.status}: ${await answer.text()}`);
+  const location = answer.headers.get('Location');
+  session = location && new URL(location, answer.url).href;
+  await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
+};
+</script>"#;
+
+/// First picture and delay of one server, for both lengths of GOP.
+pub async fn run(contender: Contender, camera: Arc<Camera>) -> Result<Vec<Line>, String> {
+    let paths = STREAMS.iter().map(|s| s.0.to_owned()).collect();
+    let server = measure::start(contender.clone(), paths, camera.clone()).await?;
+    let files = StaticServer::start();
+    files.page("/play.html", PAGE);
+    let browser = Browser::launch().await;
+    let page = browser.page(&format!("{}/play.html", files.url())).await;
+    page.eval(&format!("{}true", barcode::JS)).await;
+    let mut lines = Vec::new();
+    for (path, gop_s, frames, joins) in STREAMS {
+        let play = format!("play({:?}).then(() => true)", server.whep(path));
+        let end = Instant::now() + SOON;
+        while let Err(error) = page.try_eval(&play).await {
+            if Instant::now() > end {
+                return Err(error);
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await; // poll: the path may not run yet
+        }
+        page.wait_for("window.first || false", SOON).await;
+        let mut first = Vec::new();
+        for n in 0..joins {
+            page.eval(&play).await;
+            first.extend(page.wait_for("window.first || false", SOON).await.as_f64());
+            // A picture may come with a key frame: all phases after that, evenly.
+            let phase = f64::from(n) * 0.618_034 % 1.0;
+            tokio::time::sleep(Duration::from_secs_f64(phase * f64::from(gop_s))).await; // poll: all phases
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await; // poll: the time that is left to it
+        let mut late = Vec::new();
+        let end = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < end {
+            let code = page.eval("readBarcode(document.querySelector('video'))").await.as_u64();
+            late.extend(code.and_then(|code| behind_ms(measure::clock() - camera.zero_ns, code, frames)));
+            tokio::time::sleep(Duration::from_millis(53)).await; // poll: samples in all phases
+        }
+        page.eval("stop().then(() => true)").await;
+        let line = |what: String, figure| Line { server: contender.name(), what, figure };
+        lines.push(line(
+            format!("Chromium, GOP {gop_s} s: POST → first picture, p50 / p95 / worst of {joins}"),
+            spread(&mut first),
+        ));
+        lines.push(line(
+            format!("Chromium, GOP {gop_s} s: camera → screen, 5 s later, p50 / p95 / worst of 5 s"),
+            spread(&mut late),
+        ));
+    }
+    Ok(lines)
+}
+
+fn spread(ms: &mut [f64]) -> String {
+    let all = (|| Some([nth(ms, 0.5)?, nth(ms, 0.95)?, nth(ms, 1.0)?]))();
+    all.map_or_else(|| "nothing seen".into(), |all| slashes(&all))
+}

@@ -1,0 +1,158 @@
+//! What a viewer tells of what it got, and what is done about it.
+
+use std::time::{Duration, Instant};
+
+use super::super::batch::Batch;
+use super::super::outgoing::HEADER;
+use super::super::ring::Unit;
+use super::super::rtcp::{self, Packet, Packets, Report};
+use super::{Clock, Event, Lane, Rings, Session};
+
+/// Between two retransmissions of one packet at least; a round trip, where that is longer.
+const AGAIN: Duration = Duration::from_millis(20);
+/// Retransmissions per second of one viewer: more than 20 % of 4 Mbit/s. Who loses more
+/// is helped by less.
+const RATE: f64 = 100.0;
+/// And as many at once: a burst that was lost.
+const MOST: f64 = 200.0;
+/// So many packets are remembered as sent again.
+const REMEMBERED: usize = 64;
+
+/// What was sent again, and how much more may be.
+pub(super) struct Resend {
+    tokens: f64,
+    filled: Instant,
+    /// Stream, number, when. Made when the first NACK comes.
+    recent: Vec<(usize, u16, Instant)>,
+    /// Where the next one goes.
+    next: usize,
+    round_trip: Duration,
+}
+
+impl Resend {
+    pub fn new(now: Instant) -> Self {
+        Resend { tokens: MOST, filled: now, recent: Vec::new(), next: 0, round_trip: Duration::ZERO }
+    }
+
+    /// Whether a packet may be sent again now; if so, it is counted.
+    fn may(&mut self, stream: usize, number: u16, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.filled);
+        self.tokens = (self.tokens + since.as_secs_f64() * RATE).min(MOST);
+        self.filled = now;
+        let pause = AGAIN.max(self.round_trip);
+        let young = |r: &(usize, u16, Instant)| now.saturating_duration_since(r.2) < pause;
+        if self.tokens < 1.0 || self.recent.iter().any(|r| r.0 == stream && r.1 == number && young(r)) {
+            return false;
+        }
+        self.tokens -= 1.0;
+        match self.recent.get_mut(self.next) {
+            Some(place) => *place = (stream, number, now),
+            None => self.recent.push((stream, number, now)),
+        }
+        self.next = (self.next + 1) % REMEMBERED;
+        true
+    }
+}
+
+impl Session {
+    /// Takes a compound that has verified.
+    pub(super) fn feedback<'r, U: Unit>(
+        &mut self,
+        packets: Packets<'_>,
+        (now, clock): (Instant, Clock),
+        rings: Rings<'r, U>,
+        batch: &mut Batch,
+    ) {
+        for packet in packets {
+            match packet {
+                Packet::ReceiverReport { reports, .. } | Packet::SenderReport { reports, .. } => {
+                    let first = self.lanes.first().map(|l| l.ssrc());
+                    for report in reports {
+                        if self.lanes.iter().any(|l| l.ssrc() == report.ssrc && l.is_picture()) {
+                            self.congestion.report(report.fraction, now);
+                        }
+                        if Some(report.ssrc) == first {
+                            self.heard_of(report, clock);
+                        }
+                    }
+                    self.judge();
+                }
+                Packet::Nack { media, lost } => {
+                    let Some(i) = self.lanes.iter().position(|l| l.ssrc() == media) else { continue };
+                    for number in lost {
+                        self.stats.nacked += 1;
+                        let sent = self.resend.may(i, number, now) && self.again(i, number, rings, batch);
+                        self.stats.resent += u64::from(sent);
+                        self.stats.refused += u64::from(!sent);
+                    }
+                }
+                Packet::Pli { media } => self.key_wanted(media, now, rings),
+                Packet::Fir(requests) => requests.for_each(|(media, _)| self.key_wanted(media, now, rings)),
+                Packet::Remb { bitrate, .. } => {
+                    self.stats.bitrate = Some(bitrate);
+                    self.congestion.remb(bitrate, now);
+                    self.judge();
+                }
+                // A BYE of a viewer ends what it sends, and it sends nothing.
+                Packet::Bye(_) | Packet::Description | Packet::Transport(_) | Packet::Other { .. } => {}
+            }
+        }
+    }
+
+    /// Does what [`super::congestion`] says.
+    fn judge(&mut self) {
+        let thin = self.congestion.thin();
+        let mut changed = false;
+        for lane in self.lanes.iter_mut().filter(|l| l.is_picture()) {
+            changed |= lane.set_thin(thin);
+        }
+        self.stats.paused += u64::from(changed && thin);
+    }
+
+    fn heard_of(&mut self, report: Report, clock: Clock) {
+        (self.stats.loss, self.stats.jitter) = (report.fraction, report.jitter);
+        if let Some(trip) = report.round_trip(rtcp::middle(rtcp::ntp(clock.unix))) {
+            let micros = (u64::from(trip) * 1_000_000) >> 16;
+            self.stats.round_trip = u32::try_from(micros).ok();
+            self.congestion.round_trip(Duration::from_micros(micros));
+            // A round trip of more than a second is no reason to wait so long.
+            self.resend.round_trip = Duration::from_micros(micros).min(Duration::from_secs(1));
+        }
+    }
+
+    /// Sends a packet again: as RTX, or bit for bit as it was.
+    fn again<'r, U: Unit>(&mut self, i: usize, number: u16, rings: Rings<'r, U>, batch: &mut Batch) -> bool {
+        let Some(route) = self.agent.selected() else { return false };
+        let Some(lane) = self.lanes.get_mut(i) else { return false };
+        let Some(ring) = rings(lane.ring()) else { return false };
+        let out = lane.out();
+        let Some((header, payload)) = out.find(ring, number) else { return false };
+        let Some(srtp) = self.secure.outbound() else { return false };
+        let room = HEADER + 2 + payload.len() + srtp.profile().overhead();
+        batch.put(route, room, |buffer| {
+            let (length, index) = match out.has_rtx() {
+                true => out.write_rtx(header, payload, buffer)?,
+                false => (out.write(header, payload, buffer)?, header.index),
+            };
+            srtp.protect(buffer, length, index).ok()
+        })
+    }
+
+    fn key_wanted<'r, U: Unit>(&mut self, media: u32, now: Instant, rings: Rings<'r, U>) {
+        let Some(i) = self.lanes.iter().position(|l| l.ssrc() == media) else { return };
+        self.stats.key_requests += 1;
+        // What it asks for is on its way; to begin anew would only make it later.
+        if self.lanes.get(i).is_some_and(Lane::replays) || !self.replays.asked(now) {
+            return;
+        }
+        if let Some(lane) = self.lanes.get_mut(i)
+            && let Some(ring) = rings(lane.ring())
+        {
+            lane.start(ring);
+        }
+        // One is enough, however often nobody listens.
+        if !self.events.contains(&Event::KeyWanted(i)) {
+            self.events.push(Event::KeyWanted(i));
+        }
+    }
+}

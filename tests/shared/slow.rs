@@ -1,0 +1,61 @@
+//! Links that are too narrow: their viewer gets fewer pictures, alone.
+
+use super::kit::{SOON, gate};
+use super::support::camera::Camera;
+use super::support::relay::{Direction, Relay, Weather};
+use super::support::until_true;
+use super::support::whep::{Options, Viewer};
+use std::time::Duration;
+
+/// A viewer that pauses comes back slowly.
+const LONG: Duration = Duration::from_secs(150);
+
+fn frames(viewer: &Viewer) -> usize {
+    viewer.with(|log| log.video.complete_frames())
+}
+
+#[tokio::test]
+async fn a_link_that_is_too_narrow_shows_key_frames_and_harms_nobody() {
+    const RATE: u32 = 3_000;
+    let camera = Camera::builder().size(640, 360).bitrate_kbps(RATE).noise(true).gop_frames(50).prerecorded().start();
+    let (gateway, relay) = (gate(&camera), Relay::start(9));
+    let options = || Options { audio: false, receive_buffer: Some(8 << 20), ..Options::default() };
+    let narrow = Viewer::join(gateway.url(), "gate", relay.options(options())).await.unwrap();
+    let well = Viewer::join(gateway.url(), "gate", options()).await.unwrap();
+    until_true(SOON, "pictures for both", || frames(&narrow) > 25 && frames(&well) > 25).await;
+    let keys = || narrow.with(|log| log.video.frames.iter().filter(|f| f.key && f.complete).count());
+    let (before, seen) = (keys(), frames(&well));
+    relay.set(Weather { rate: Some(u64::from(RATE) * 1_000 * 2 / 5), ..Weather::default() });
+    // Fewer pictures, but pictures; and nothing is sent that cannot arrive for long.
+    until_true(LONG, "key frames over a narrow link", || keys() >= before + 3).await;
+    until_true(SOON, "pictures beside it", || frames(&well) > seen + 250).await;
+    // What is sent is what the link can carry, as far as that can be known, not what there is.
+    let sent = || {
+        let counts = relay.counts(Direction::Down);
+        (counts.passed + counts.overflowed, counts.overflowed)
+    };
+    let all = || well.with(|log| log.video.packets);
+    let (first, whole, at) = (sent(), all(), frames(&well));
+    until_true(SOON, "more pictures beside it", || frames(&well) > at + 250).await;
+    let (now, whole) = (sent(), all() - whole);
+    let (sent, lost) = (now.0 - first.0, now.1 - first.1);
+    eprintln!("over a link of 40 %: {sent} of {whole} packets sent, {lost} of them were too much");
+    assert!(sent < whole * 3 / 5, "it is drowned: {sent} of {whole} packets sent, {lost} of them were too much");
+    // Wide again: all pictures again.
+    relay.set(Weather::default());
+    let flowing = || {
+        narrow.with(|log| {
+            let indices = log.video.indices();
+            indices.len() > 75 && indices[indices.len() - 75..].windows(2).all(|w| w[1] == w[0] + 1)
+        })
+    };
+    until_true(LONG, "each picture again", flowing).await;
+    well.with(|log| {
+        assert_eq!((log.video.lost, log.video.missing(), log.wire.duplicates()), (0, 0, 0));
+        assert!(log.video.indices().windows(2).all(|w| w[1] == w[0] + 1), "{:?}", log.video.indices());
+    });
+    assert_eq!(narrow.leave().await.unwrap(), 200);
+    let line = gateway.wait_for_line(SOON, |l| l.contains("viewer left"));
+    let dropped = line.split("dropped=").nth(1).and_then(|n| n.split_whitespace().next()).and_then(|n| n.parse().ok());
+    assert!(dropped > Some(0), "nothing was dropped: {line}");
+}
