@@ -11,6 +11,7 @@ mod keep_alive;
 mod launch;
 mod manager;
 mod passage;
+mod pull;
 mod quick_ack;
 mod reports;
 mod rtsp;
