@@ -26,6 +26,9 @@ mod task;
 mod threads;
 mod track;
 
+#[cfg(test)]
+mod tests;
+
 pub use element::RtspSrc;
 pub use task::Conf;
 pub use track::REPORT;
