@@ -14,6 +14,8 @@ mod keep_alive;
 mod lateness;
 #[path = "sources/launch.rs"]
 mod launch;
+#[path = "sources/many.rs"]
+mod many;
 #[path = "sources/refusals.rs"]
 mod refusals;
 

@@ -76,19 +76,35 @@ impl Auth {
 /// Digest where it can be answered, otherwise Basic where it is offered.
 fn challenge<'a>(values: impl Iterator<Item = &'a str>) -> Option<Wanted> {
     let mut basic = false;
-    // The library counts characters and cuts bytes.
-    for value in values.filter(|v| v.is_ascii()) {
+    for value in values {
+        let (value, realm) = without_realm(value);
+        // The library counts characters and cuts bytes.
+        if !value.is_ascii() {
+            continue;
+        }
         let lower = value.to_ascii_lowercase();
         // Several challenges may stand in one field.
         if let Some(at) = lower.find("digest ") {
             let text = spelled(value.get(at + "digest ".len()..).unwrap_or_default());
-            if let Ok(prompt) = digest_auth::parse(&format!("Digest {text}")) {
+            if let Ok(mut prompt) = digest_auth::parse(&format!("Digest {text}")) {
+                prompt.realm = realm.unwrap_or(prompt.realm);
                 return Some(Wanted::Digest(Box::new(prompt)));
             }
         }
         basic |= lower.contains("basic");
     }
     basic.then_some(Wanted::Basic)
+}
+
+/// A realm in another script is taken out, and put back into what the library has read.
+fn without_realm(value: &str) -> (String, Option<String>) {
+    const REALM: &str = "realm=\"";
+    // Lower case of ASCII alone: every byte stays in its place.
+    let from = value.to_ascii_lowercase().find(REALM).map(|at| at + REALM.len()).filter(|_| !value.is_ascii());
+    let until = from.and_then(|from| value.get(from..)?.find('"').map(|n| from + n));
+    let (Some(from), Some(until)) = (from, until) else { return (value.to_owned(), None) };
+    let part = |range: std::ops::Range<usize>| value.get(range).unwrap_or_default();
+    (format!("{}x{}", part(0..from), part(until..value.len())), Some(part(from..until).to_owned()))
 }
 
 /// Names of algorithms as the library spells them; cameras write `md5`, too.
@@ -105,6 +121,7 @@ fn spelled(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn auth(user: &str, password: &str) -> Auth {
         Auth::new(Some(user), Some(&Secret::new(password.to_owned())))
@@ -149,6 +166,29 @@ mod tests {
             );
             let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
             assert_eq!(answer(&text, "Mufasa", "Circle of Life", "/dir/index.html", cnonce), response, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_realm_in_another_script() {
+        use md5::{Digest as _, Md5};
+        let hex = |text: &str| Md5::digest(text).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let mut a = auth("oper", "p");
+        assert!(a.challenged(["Digest realm=\"摄像机 1\", nonce=\"n\""].into_iter(), false));
+        let header = a.header("PLAY", "rtsp://c/").unwrap();
+        let response = hex(&format!("{}:n:{}", hex("oper:摄像机 1:p"), hex("PLAY:rtsp://c/")));
+        assert!(header.contains("realm=\"摄像机 1\"") && header.contains(&response), "{header}");
+        assert!(!auth("oper", "p").challenged(["Digest realm=\"é, nonce=é\""].into_iter(), false));
+    }
+
+    proptest! {
+        #![proptest_config(crate::fuzz::cases(1_000))]
+
+        #[test]
+        fn fuzz_challenges(text in prop_oneof!["(Digest|digest) (realm=\"[^\r\n]{0,6}\", )?nonce=\"[^\r\n]{0,6}\"[ ,a-z=\"é]{0,20}", "\\PC{0,60}"]) {
+            let mut a = auth("oper", "p");
+            a.challenged([text.as_str()].into_iter(), false);
+            let _ = a.header("PLAY", "rtsp://c/");
         }
     }
 

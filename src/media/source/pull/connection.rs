@@ -219,6 +219,6 @@ impl Connection {
         self.patience = within;
         // The last request may have been given up half-way through its answer, no matter.
         let ended = self.ask(&mut auth, ("TEARDOWN", url), &[], |_, _| Ok(())).await;
-        tracing::debug!(?ended, "session ended");
+        tracing::debug!(fault = ?ended.err(), "session ended");
     }
 }
