@@ -1,9 +1,10 @@
 //! One connection to a camera: requests and their answers, and what comes in between.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::auth::Auth;
@@ -14,6 +15,8 @@ use crate::config::RtspUrl;
 const AGENT: &str = concat!("camgate/", env!("CARGO_PKG_VERSION"));
 /// What a camera that does not read is not sent any more of, bytes.
 const UNSENT: usize = 16 * 1024;
+/// Of one name so many addresses are tried.
+const ADDRESSES: usize = 8;
 /// Answers to one request, and the retries with credentials, at most.
 const TRIES: usize = 3;
 
@@ -62,18 +65,28 @@ pub struct Connection {
     acknowledged: bool,
 }
 
+/// One after the other, so that an address that nobody answers at leaves time for the rest.
+async fn connect(url: &RtspUrl, patience: Duration) -> std::io::Result<TcpStream> {
+    let found = timeout(patience, lookup_host((url.host.as_str(), url.port.unwrap_or(554)))).await??;
+    let addresses: Vec<SocketAddr> = found.take(ADDRESSES).collect();
+    let share = patience / u32::try_from(addresses.len().max(1)).unwrap_or(1);
+    let mut last = std::io::ErrorKind::AddrNotAvailable.into();
+    for address in addresses {
+        match timeout(share, TcpStream::connect(address)).await.map_err(std::io::Error::from).flatten() {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 impl Connection {
     /// Connects, to any address that the name stands for.
     pub async fn open(url: &RtspUrl, patience: Duration) -> Result<Self, Fault> {
-        let connect = TcpStream::connect((url.host.as_str(), url.port.unwrap_or(554)));
-        let socket = match timeout(patience, connect).await {
-            Ok(Ok(socket)) => socket,
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "no connection");
-                return Err(Fault::Unreachable);
-            }
-            Err(_) => return Err(Fault::Unreachable),
-        };
+        let socket = connect(url, patience).await.map_err(|error| {
+            tracing::debug!(%error, "no connection");
+            Fault::Unreachable
+        })?;
         // Requests are small, and none waits for another one's acknowledgement.
         let _ = socket.set_nodelay(true);
         Ok(Connection {
@@ -134,7 +147,9 @@ impl Connection {
             let (request, shown) = self.request(auth, method, url, headers);
             let patience = self.patience;
             let exchange = async {
-                self.socket.write_all(&request).await.map_err(|_| Fault::Broken)?;
+                let mut all = std::mem::take(&mut self.unsent);
+                all.extend_from_slice(&request);
+                self.socket.write_all(&all).await.map_err(|_| Fault::Broken)?;
                 self.answer(&mut packets).await
             };
             let answer = timeout(patience, exchange).await.map_err(|_| Fault::Silent)??;

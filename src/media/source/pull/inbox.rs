@@ -169,8 +169,11 @@ mod tests {
 
     const OK: &[u8] = b"RTSP/1.0 200 OK\r\nCSeq: 3\r\nContent-Length: 2\r\n\r\n$\0";
 
-    /// Feeds in pieces, and drains: packets by channel and content; messages as None.
-    fn feed(inbox: &mut Inbox, data: &[u8], piece: usize) -> Result<Vec<Option<(u8, Vec<u8>)>>, Nonsense> {
+    /// A packet by channel and content; none: a message.
+    type Got = Option<(u8, Vec<u8>)>;
+
+    /// Feeds in pieces, and drains.
+    fn feed(inbox: &mut Inbox, data: &[u8], piece: usize) -> Result<Vec<Got>, Nonsense> {
         let mut got = Vec::new();
         for piece in data.chunks(piece.max(1)) {
             let mut piece = piece;
