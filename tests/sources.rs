@@ -10,8 +10,12 @@ mod codecs;
 mod faults;
 #[path = "sources/keep_alive.rs"]
 mod keep_alive;
+#[path = "sources/lateness.rs"]
+mod lateness;
 #[path = "sources/launch.rs"]
 mod launch;
+#[path = "sources/many.rs"]
+mod many;
 #[path = "sources/refusals.rs"]
 mod refusals;
 

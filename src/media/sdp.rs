@@ -3,10 +3,13 @@
 //! Only what decides which template, which streams and which tracks: the packets
 //! themselves have the last word (a camera's SDP may carry a wrong SPS).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use gstreamer_sdp::{SDPMediaRef, SDPMessageRef};
 
 use crate::media::aac::AudioSpecificConfig;
 use crate::media::codec::{Codec, Kind, Track};
+use crate::media::nal::MAX_SETS;
 
 /// One stream of a camera, in the order of its SDP.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,6 +131,13 @@ fn hex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect()
 }
 
+/// The parameter sets in a `sprop-…` parameter (RFC 6184 §8.1, RFC 7798 §7.1): Base64, with
+/// commas between them. What is none, or too large, is left out.
+pub fn parameter_sets(text: &str) -> Vec<Vec<u8>> {
+    let decode = |set: &str| STANDARD_NO_PAD.decode(set.trim().trim_end_matches('=')).ok();
+    text.split(',').take(MAX_SETS).filter(|t| t.len() < 8_192).filter_map(decode).filter(|s| s.len() > 2).collect()
+}
+
 /// The three bytes of `profile-level-id`.
 pub fn hex3(hex: &str) -> Option<[u8; 3]> {
     if hex.len() != 6 || !hex.is_ascii() {
@@ -213,6 +223,15 @@ mod tests {
             [("JPEG", false), ("PCMU", false)]
         );
         assert_eq!(all(&s).len(), 2);
+    }
+
+    #[test]
+    fn parameter_sets_in_base64() {
+        assert_eq!(parameter_sets("Z2QAKA==, aO4B"), [vec![0x67, 0x64, 0, 0x28], vec![0x68, 0xee, 1]]);
+        assert_eq!(parameter_sets("Z2QAKA"), [[0x67, 0x64, 0, 0x28]]);
+        for bad in ["", ",", "é", "aO4=", "####", &"A".repeat(9_000)] {
+            assert!(parameter_sets(bad).is_empty(), "{bad}");
+        }
     }
 
     #[test]

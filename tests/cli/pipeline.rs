@@ -178,5 +178,5 @@ fn what_has_no_line_says_so() {
     // A camera that is off: a line all the same, and a note beside it.
     let said = line_of("off", &config, &[]);
     assert!(said.err.contains("note:") && said.err.contains("no connection to 127.0.0.1:1"), "{}", said.err);
-    assert!(said.out.contains("rtph264depay") && !said.all().contains("hush-hush"), "{}", said.all());
+    assert!(said.out.contains("encoding-name=H264") && !said.all().contains("hush-hush"), "{}", said.all());
 }

@@ -6,6 +6,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`camera`] | a camera on gst-rtsp-server, with all the faults that cameras have |
+//! | [`light_camera`] | one on plain sockets, that costs next to nothing and sends when it is told to |
 //! | [`rtsp_proxy`] | a man in the middle for RTSP: rewrites, refuses, holds, cuts |
 //! | [`whep`] | a WebRTC viewer on str0m, with packet, frame and latency records |
 //! | [`relay`] | a bad network between viewer and gateway: loss, reordering, cuts, moves |
@@ -38,6 +39,7 @@ pub mod feed;
 pub mod gateway;
 pub mod hls;
 pub mod ice_gate;
+pub mod light_camera;
 pub mod mono;
 pub mod nal;
 pub mod playlist;

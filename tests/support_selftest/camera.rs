@@ -4,6 +4,8 @@ use super::SOON;
 use super::player::Player;
 use super::support::camera::{Audio, Camera, Codec};
 use super::support::faults::Fault;
+use super::support::feed::{Conf, recording};
+use super::support::light_camera::{LightCamera, Manners};
 use super::support::rtsp_proxy::{RtspProxy, Rules};
 use super::support::{self, wait_true, wait_until};
 use std::sync::Arc;
@@ -65,6 +67,23 @@ fn a_prerecorded_camera_reaches_its_bit_rate() {
     let bytes: usize = frames.iter().rev().skip(1).take(50).map(|f| f.bytes).sum();
     let kbps = bytes * 8 / 2 / 1000;
     assert!((1400..2800).contains(&kbps), "{kbps} kbit/s");
+}
+
+#[test]
+fn a_light_camera_plays_in_every_manner() {
+    let recording = recording(&Conf { prerecorded: true, ..Conf::default() });
+    let plain = Manners::default();
+    for manners in [plain, Manners { packet_by_packet: false, nagle: true, sets_in_band: false, payload: 500, ..plain }]
+    {
+        let camera = LightCamera::start(&recording, manners);
+        let player = Player::start(&camera.url("any"), "tcp");
+        let codes = player.wait_frames(40);
+        let numbers: Vec<u16> = codes.iter().map(|c| c.expect("no bar code")).collect();
+        assert!(numbers.windows(2).all(|w| w[1] == w[0] + 1), "{manners:?}: {numbers:?}");
+        assert_eq!(camera.playing(), 1);
+        drop(player);
+        wait_true(SOON, "its end", || camera.playing() == 0);
+    }
 }
 
 #[test]

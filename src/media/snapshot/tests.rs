@@ -37,7 +37,7 @@ fn still(codec: &Codec, format: &str) -> Arc<Still> {
         let buffers = list.iter().flat_map(|l| l.iter_owned()).chain(sample.buffer_owned());
         for buffer in buffers {
             let map = buffer.map_readable().unwrap();
-            assembler.push(codec, rtp::parse(&map).unwrap(), 0, |f| {
+            assembler.push(codec, rtp::parse(&map).unwrap(), 0, |f, _| {
                 feed.publish(Media::Video, f);
             });
         }

@@ -7,7 +7,7 @@ use gstreamer as gst;
 use gstreamer_app as gst_app;
 use tokio::sync::mpsc;
 
-use crate::media::codec::{Codec, Kind, Track};
+use crate::media::codec::{Codec, Track};
 use crate::media::hub::Hub;
 use crate::media::pipeline::Pipeline;
 use crate::media::sdp;
@@ -90,8 +90,7 @@ fn run(spec: &Spec, line: &str, hub: &Arc<Hub>, events: mpsc::Sender<Event>) -> 
     }
     link.describe(tracks);
     for (sink, codec) in sinks {
-        let parse = (codec.kind() == Kind::Video).then(|| pipeline.by_name("parse")).flatten();
-        sink::attach(&sink, codec, parse, link.clone());
+        sink::attach(&sink, codec, link.clone());
     }
     Ok(Pipeline::new(pipeline, &spec.path, move |message| match message.view() {
         gst::MessageView::Error(e) => link.tell(Event::Failed(Failure::of_pipeline(e))),

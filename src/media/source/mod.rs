@@ -12,6 +12,7 @@ mod key_request;
 mod launch;
 mod manager;
 mod passage;
+mod pull;
 mod quick_ack;
 mod reports;
 mod rtsp;

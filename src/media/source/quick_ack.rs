@@ -11,6 +11,7 @@
 
 use std::cell::RefCell;
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gio::prelude::*;
 use gst::glib;
@@ -34,8 +35,13 @@ pub fn attach(src: &gst::Element) {
     }
     listen();
     manager::on_track(src, |_, pad| {
-        pad.add_probe(gst::PadProbeType::BUFFER, |_, _| {
-            acknowledge();
+        let said = AtomicBool::new(false);
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            let done = acknowledge();
+            if !said.swap(true, Ordering::Relaxed) {
+                let how = if done { "at once" } else { "when the kernel pleases" };
+                tracing::debug!("the camera's packets are acknowledged {how}");
+            }
             gst::PadProbeReturn::Ok
         });
     });

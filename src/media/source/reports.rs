@@ -13,6 +13,7 @@ use gst::prelude::*;
 use gstreamer as gst;
 
 use crate::media::source::clock;
+use crate::media::source::pull;
 
 /// Seconds from 1900, where NTP begins, to 1970.
 const NTP_TO_UNIX: i64 = 2_208_988_800;
@@ -34,7 +35,7 @@ pub fn unix_ns(ntp: u64, now: i64) -> Option<i64> {
     (seconds >= SET).then(|| seconds * NS + fraction as i64)
 }
 
-/// Follows the reports about the stream of rtspsrc's pad. `target` is the pad whose
+/// Follows the reports about the stream of a pad of `src`. `target` is the pad whose
 /// packets `clock` stamps. `tell` gets what is to be added to CLOCK_MONOTONIC (ns) for
 /// nanoseconds since 1970, or none where the camera has no clock; it is called on
 /// GStreamer's threads.
@@ -45,31 +46,45 @@ pub fn attach(
     clock: clock::Shared,
     tell: impl Fn(Option<i64>) + Send + Sync + 'static,
 ) {
-    let manager = src.downcast_ref::<gst::Bin>().and_then(|b| b.by_name("manager"));
+    let (place, last) = (target.downgrade(), Mutex::new(None));
+    let heard = move |report: Report| {
+        if last.lock().unwrap_or_else(PoisonError::into_inner).replace(report) == Some(report) {
+            return;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+        let Some(wall) = unix_ns(report.ntp, now) else { return tell(None) };
+        let at = clock.lock().unwrap_or_else(PoisonError::into_inner).at(report.rtp);
+        if let (Some(at), Some(pad)) = (at, place.upgrade())
+            && let Some(at) = monotonic(&pad, at)
+        {
+            tell(Some(wall - at));
+        }
+    };
+    let Some(bin) = src.downcast_ref::<gst::Bin>() else { return of_events(target, heard) };
     // A server may bring another manager (RDT), which has no such signal.
-    let manager = manager.filter(|m| m.factory().is_some_and(|f| f.name() == "rtpbin"));
+    let manager = bin.by_name("manager").filter(|m| m.factory().is_some_and(|f| f.name() == "rtpbin"));
     let (Some(manager), Some((number, ssrc))) = (manager, session(&pad.name())) else { return };
     let Some(session) = manager.emit_by_name::<Option<glib::Object>>("get-internal-session", &[&number]) else {
         return;
     };
-    let (target, last) = (target.downgrade(), Mutex::new(None));
     // Emitted for each report, without the session's lock.
     session.connect("on-ssrc-active", false, move |args| {
         let source = args.get(1)?.get::<glib::Object>().ok()?;
-        let report = report(&source.property::<gst::Structure>("stats")).filter(|r| r.ssrc == ssrc)?;
-        if last.lock().unwrap_or_else(PoisonError::into_inner).replace(report) == Some(report) {
-            return None;
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-        let Some(wall) = unix_ns(report.ntp, now) else {
-            tell(None);
-            return None;
-        };
-        let at = clock.lock().unwrap_or_else(PoisonError::into_inner).at(report.rtp)?;
-        if let Some(at) = monotonic(&target.upgrade()?, at) {
-            tell(Some(wall - at));
-        }
+        report(&source.property::<gst::Structure>("stats")).filter(|r| r.ssrc == ssrc).map(&heard);
         None
+    });
+}
+
+/// Reports of a source of our own come as events, which nobody behind the pad wants.
+fn of_events(pad: &gst::Pad, heard: impl Fn(Report) + Send + Sync + 'static) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        let Some(told) = info.event().and_then(|e| e.structure()).filter(|s| s.name() == pull::REPORT) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        if let (Ok(ssrc), Ok(ntp), Ok(rtp)) = (told.get("ssrc"), told.get("ntp"), told.get("rtp")) {
+            heard(Report { ssrc, ntp, rtp });
+        }
+        gst::PadProbeReturn::Drop
     });
 }
 

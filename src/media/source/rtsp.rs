@@ -20,6 +20,7 @@ use crate::media::source::clock;
 use crate::media::source::failure::{self, About};
 use crate::media::source::keep_alive;
 use crate::media::source::manager;
+use crate::media::source::pull;
 use crate::media::source::quick_ack;
 use crate::media::source::reports;
 use crate::media::source::sink::{self, Link};
@@ -108,34 +109,25 @@ pub fn build(
     events: mpsc::Sender<Event>,
 ) -> Result<Pipeline, Failure> {
     let own = spec.template.as_deref().map(Template::load_file).transpose()?;
-    let head = match &own {
-        Some(t) if t.branches.is_empty() => {
-            return Err(Failure::new(
-                FailureKind::Template,
-                format!(
-                    "{}: a template for a camera begins with \"rtspsrc name=src\" and has branches on \"src.\"",
-                    t.name
-                ),
-            ));
-        }
-        Some(t) => t.head.clone(),
-        None => Template::load_builtin(template::for_camera(None))?.head,
-    };
-    let name = own.as_ref().map_or(spec.path.as_str(), |t| &t.name);
-    let src = template::instantiate(name, &head)?;
-    for (key, value) in properties(url, transport, spec.hints, spec.read_timeout, false) {
-        if !key.starts_with("user-") {
-            src.set_property_from_str(&key, &value);
-        }
+    if let Some(t) = own.as_ref().filter(|t| t.branches.is_empty()) {
+        return Err(Failure::new(
+            FailureKind::Template,
+            format!(
+                "{}: a template for a camera begins with \"rtspsrc name=src\" and has branches on \"src.\"",
+                t.name
+            ),
+        ));
     }
-    // Credentials as a part of the URL: those of user-id and user-pw rtspsrc tries nine
-    // times when they are wrong, and cameras lock the account after five.
-    src.set_property("location", url.location_with_credentials().expose());
-    src.set_property("user-agent", concat!("camgate/", env!("CARGO_PKG_VERSION")));
+    let (_, udp) = protocols(transport, spec.hints);
+    let direct = own.is_none() && !url.tls && !udp;
+    let src = if direct {
+        pull::RtspSrc::new(pull::Conf { url: url.clone(), patience: spec.read_timeout }).upcast()
+    } else {
+        rtspsrc(spec, url, transport, own.as_ref())?
+    };
     let turned_down = if url.tls { certificate::check(&src, fingerprint) } else { TurnedDown::default() };
     let pipeline = gst::Pipeline::new();
     pipeline.add(&src).map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
-    let (_, udp) = protocols(transport, spec.hints);
     let attempt = Arc::new(Attempt {
         link: Link::new(hub, events),
         together: Arc::default(),
@@ -154,7 +146,7 @@ pub fn build(
         failed: AtomicBool::new(false),
     });
     connect(&src, &pipeline, &attempt);
-    if !udp {
+    if !udp && !direct {
         manager::without_jitter_buffers(&src);
         quick_ack::attach(&src);
         if gst::version() < (1, 26, 7, 0) {
@@ -163,6 +155,25 @@ pub fn build(
     }
     let on_message = attempt.clone();
     Ok(Pipeline::new(pipeline, &spec.path, move |m| on_message.message(m)))
+}
+
+/// rtspsrc, as the template has it: for what [`pull`] does not do.
+fn rtspsrc(spec: &Spec, url: &RtspUrl, transport: Transport, own: Option<&Template>) -> Result<gst::Element, Failure> {
+    let head = match own {
+        Some(t) => t.head.clone(),
+        None => Template::load_builtin(template::for_camera(None))?.head,
+    };
+    let src = template::instantiate(own.map_or(spec.path.as_str(), |t| &t.name), &head)?;
+    for (key, value) in properties(url, transport, spec.hints, spec.read_timeout, false) {
+        if !key.starts_with("user-") {
+            src.set_property_from_str(&key, &value);
+        }
+    }
+    // Credentials as a part of the URL: those of user-id and user-pw rtspsrc tries nine
+    // times when they are wrong, and cameras lock the account after five.
+    src.set_property("location", url.location_with_credentials().expose());
+    src.set_property("user-agent", concat!("camgate/", env!("CARGO_PKG_VERSION")));
+    Ok(src)
 }
 
 fn connect(src: &gst::Element, pipeline: &gst::Pipeline, attempt: &Arc<Attempt>) {
@@ -249,15 +260,19 @@ impl Attempt {
         }
     }
 
-    /// Every stream that the camera let us set up has begun. rtspsrc passes over
+    /// Every stream that the camera let us set up has begun. The source passes over
     /// one that was refused with 461: then begin again without it, so that nobody
     /// is promised a track that never comes.
     fn all_there(&self, src: &gst::Element) {
         let selected = self.choice().map_or(0, |c| c.selected.len());
-        // The session manager has a pad for each stream that was set up.
-        let manager = src.downcast_ref::<gst::Bin>().and_then(|b| b.by_name("manager"));
-        let set_up = manager
-            .map_or(selected, |m| m.sink_pads().iter().filter(|p| p.name().starts_with("recv_rtp_sink_")).count());
+        // A pad for each stream that was set up: ours has them, of rtspsrc the session
+        // manager.
+        let set_up = match src.downcast_ref::<gst::Bin>() {
+            Some(bin) => bin
+                .by_name("manager")
+                .map_or(selected, |m| m.sink_pads().iter().filter(|p| p.name().starts_with("recv_rtp_sink_")).count()),
+            None => src.src_pads().len(),
+        };
         if selected > 1 && set_up == 1 && !self.hints.no_audio {
             let failure = Failure::new(FailureKind::Refused, "camera refuses its audio track (461)");
             self.fail(failure.instead(Hints { no_audio: true, ..self.hints }));
@@ -291,8 +306,7 @@ impl Attempt {
             };
             let sink = bin.by_name(name).and_then(|e| e.downcast::<gst_app::AppSink>().ok());
             let sink = sink.ok_or_else(|| Failure::new(FailureKind::Template, format!("\"{name}\" is no appsink")))?;
-            let parse = (kind == Kind::Video).then(|| bin.by_name("parse")).flatten();
-            sink::attach(&sink, codec.clone(), parse, self.link.clone());
+            sink::attach(&sink, codec.clone(), self.link.clone());
         }
         pipeline.add(&bin).map_err(|e| internal(&e))?;
         bin.sync_state_with_parent().map_err(|e| internal(&e))?;

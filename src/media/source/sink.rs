@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::media::aac;
 use crate::media::codec::{Codec, Kind, Track};
 use crate::media::hub::{Feed, Hub};
+use crate::media::nal::{self, ParameterSets, sps::Profile};
 use crate::media::rtp::{self, Assembler};
 use crate::media::sdp;
 use crate::media::source::Event;
@@ -59,16 +60,15 @@ impl Link {
 }
 
 /// Connects the appsink to the Hub. `codec` is what the SDP or the caps said;
-/// the stream's own parameters refine it. `parse` is the element whose source
-/// caps tell the picture's size, where there is one.
-pub fn attach(sink: &gst_app::AppSink, codec: Codec, parse: Option<gst::Element>, link: Arc<Link>) {
+/// the stream's own parameters refine it.
+pub fn attach(sink: &gst_app::AppSink, codec: Codec, link: Arc<Link>) {
     if matches!(codec, Codec::Aac { .. }) {
         // Also where an operator's line does not say so.
         let raw = gst::Caps::builder("audio/mpeg").field("mpegversion", 4).field("stream-format", "raw");
         sink.set_caps(Some(&raw.field("framed", true).build()));
     }
     let (assembler, key_request) = (Assembler::default(), KeyRequest::default());
-    let mut state = State { link, codec, parse, caps: None, assembler, begun: false, key_request };
+    let mut state = State { link, codec, caps: None, assembler, begun: false, key_request };
     sink.set_callbacks(
         gst_app::AppSinkCallbacks::builder()
             .new_sample(move |sink| {
@@ -84,7 +84,6 @@ pub fn attach(sink: &gst_app::AppSink, codec: Codec, parse: Option<gst::Element>
 struct State {
     link: Arc<Link>,
     codec: Codec,
-    parse: Option<gst::Element>,
     caps: Option<gst::Caps>,
     assembler: Assembler,
     /// A frame of AAC has come.
@@ -98,7 +97,7 @@ impl State {
         let Some(feed) = link.feed.get() else { return };
         if self.caps.as_deref() != sample.caps() {
             self.caps = sample.caps_owned();
-            self.refine(feed);
+            self.learn(feed);
         }
         let base = sink.base_time().map_or(0, gst::ClockTime::nseconds);
         let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
@@ -110,17 +109,23 @@ impl State {
             let time = buffer.pts().and_then(|pts| segment.map_or(Some(pts), |s| s.to_running_time(pts)));
             // Without a timestamp the moment of arrival is the best guess.
             let pts = time.map_or_else(now_ns, |t| base + t.nseconds());
-            let publish = |frame: rtp::Frame| {
+            let mut publish = |mut frame: rtp::Frame, sps: Option<&[u8]>| {
                 key |= frame.key;
+                if let Some(picture) = sps.and_then(|sps| picture(codec, sps)) {
+                    feed.refine(kind, |track| track.clone_from(&picture));
+                }
+                if kind == Kind::Video {
+                    // A camera's own timestamps may jump: the clock has seen to that.
+                    frame.timestamp = ticks(frame.pts_ns, codec);
+                }
                 if feed.publish(kind, frame) && !link.ready.swap(true, Ordering::Relaxed) {
                     link.tell(Event::Ready);
                 }
             };
             if let Codec::Aac { format, .. } = codec {
-                let ticks = u128::from(pts) * u128::from(codec.clock_rate()) / 1_000_000_000;
                 let first = !std::mem::replace(begun, true);
                 let frame = if first && *format == "MP4A-LATM" { aac::without_length(&map) } else { &map };
-                rtp::Frame::whole(frame, ticks as u32, pts).into_iter().for_each(publish);
+                rtp::Frame::whole(frame, ticks(pts, codec), pts).into_iter().for_each(|frame| publish(frame, None));
             } else if let Some(packet) = rtp::parse(&map) {
                 assembler.push(codec, packet, pts, publish);
             }
@@ -153,47 +158,55 @@ impl State {
         }
     }
 
-    /// New caps: the profile (of AAC: the configuration) from the packets' caps, the size
-    /// from the parser's.
-    fn refine(&mut self, feed: &Feed) {
-        let rtp_caps = self.caps.as_ref().and_then(|c| c.structure(0).map(ToOwned::to_owned));
-        let raw = self
-            .parse
-            .as_ref()
-            .and_then(|p| p.static_pad("src"))
-            .and_then(|p| p.current_caps())
-            .and_then(|c| c.structure(0).map(ToOwned::to_owned));
-        if let (Codec::H264 { profile_level_id }, Some(s)) = (&mut self.codec, &rtp_caps)
-            && let Some(id) = s.get::<&str>("profile-level-id").ok().and_then(sdp::hex3)
-        {
-            *profile_level_id = id;
-        }
-        if let (Codec::H265 { profile_id, tier_flag, level_id }, Some(s)) = (&mut self.codec, &rtp_caps) {
-            let number = |key: &str| s.get::<&str>(key).ok().and_then(|v| v.parse::<u8>().ok());
-            *profile_id = number("profile-id").unwrap_or(*profile_id);
-            *tier_flag = number("tier-flag").unwrap_or(*tier_flag);
-            *level_id = number("level-id").unwrap_or(*level_id);
-        }
-        if let (Codec::Aac { config, .. }, Some(s)) = (&mut self.codec, &rtp_caps)
-            && let Some(map) =
-                s.get::<gst::Buffer>("codec_data").ok().and_then(|b| b.into_mapped_buffer_readable().ok())
-        {
-            *config = map.to_vec();
-        }
-        let codec = self.codec.clone();
-        feed.refine(codec.kind(), |track| {
-            track.codec = codec;
-            if let Some(s) = raw {
-                track.width = s.get::<i32>("width").ok().and_then(|w| u32::try_from(w).ok());
-                track.height = s.get::<i32>("height").ok().and_then(|h| u32::try_from(h).ok());
-                track.fps = s
-                    .get::<gst::Fraction>("framerate")
-                    .ok()
-                    .filter(|f| f.numer() > 0 && f.denom() > 0)
-                    .map(|f| f64::from(f.numer()) / f64::from(f.denom()));
+    /// New caps: parameter sets that the SDP or a payloader tells; of AAC the configuration.
+    fn learn(&mut self, feed: &Feed) {
+        let Some(caps) = self.caps.as_ref().and_then(|c| c.structure(0)) else { return };
+        let sets = |key: &str| caps.get::<&str>(key).map(sdp::parameter_sets).unwrap_or_default();
+        match &mut self.codec {
+            Codec::H264 { .. } => {
+                let both = sets("sprop-parameter-sets");
+                let (sps, pps) = both.into_iter().partition(|s| s.first().is_some_and(|b| b & 0x1f == 7));
+                self.assembler.learn(ParameterSets { sps, pps, ..Default::default() });
             }
-        });
+            Codec::H265 { .. } => self.assembler.learn(ParameterSets {
+                vps: sets("sprop-vps"),
+                sps: sets("sprop-sps"),
+                pps: sets("sprop-pps"),
+            }),
+            Codec::Aac { config, .. } => {
+                let data =
+                    caps.get::<gst::Buffer>("codec_data").ok().and_then(|b| b.into_mapped_buffer_readable().ok());
+                if let Some(map) = data {
+                    *config = map.to_vec();
+                }
+                let codec = self.codec.clone();
+                feed.refine(codec.kind(), |track| track.codec = codec);
+            }
+            _ => {}
+        }
     }
+}
+
+/// What a sequence parameter set tells of the pictures.
+fn picture(codec: &Codec, sps: &[u8]) -> Option<Track> {
+    let sps = match codec {
+        Codec::H264 { .. } => nal::sps::parse_h264(sps),
+        Codec::H265 { .. } => nal::sps_h265::parse_h265(sps),
+        _ => None,
+    }?;
+    let codec = match sps.profile {
+        Profile::H264 { profile_level_id } => Codec::H264 { profile_level_id },
+        Profile::H265 { idc, high, level, .. } => {
+            Codec::H265 { profile_id: idc, tier_flag: u8::from(high), level_id: level }
+        }
+    };
+    let fps = sps.fps.map(|(n, d)| f64::from(n) / f64::from(d));
+    Some(Track { codec, width: Some(sps.width), height: Some(sps.height), fps })
+}
+
+/// A time of the path's clock as a timestamp of the codec.
+fn ticks(ns: u64, codec: &Codec) -> u32 {
+    (u128::from(ns) * u128::from(codec.clock_rate()) / 1_000_000_000) as u32
 }
 
 /// CLOCK_MONOTONIC in ns, the clock of every pipeline here.

@@ -32,7 +32,7 @@ fn a_header_is_as_the_rfc_has_it() {
 
 #[test]
 fn an_extension_that_does_not_fit_is_left_out() {
-    for bad in [&[1; 36][..], &[1; 3]] {
+    for bad in [&[1; 44][..], &[1; 3]] {
         let s = Outgoing::new(MEDIA, None, (0, 0, 0), bad);
         let n = s.write(Header { index: 0, timestamp: 0, marker: false, captured: None }, &[], &mut [0; 64]);
         assert_eq!(n, Some(12));
