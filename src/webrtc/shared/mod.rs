@@ -54,6 +54,7 @@
 //! | timers in a wheel | a scan over all sessions shows at 400 viewers |
 //! | OpenSSL's object freed after the handshake | 78 KB of the 100 that a viewer may cost |
 //! | bursts of 12 packets per 2 ms | nothing lost at 100 joins; 60 lost up to 0.4 % |
+//! | the next viewer's session fetched early | 2.72 to 2.57 µs at 1,000 viewers (this machine is half as fast) |
 //! | ring per rendition | no copy per viewer for NACK; a viewer remembers 32 runs of 40 bytes |
 //!
 //! # Crates
@@ -76,8 +77,8 @@
 //! - Transport-wide feedback is read already, but sending needs a number in each packet
 //!   that differs per viewer and retransmission, and its history. Congestion goes by REMB
 //!   and loss (`session::congestion`).
-//! - `abs-capture-time`: it differs per frame, and the header extension of a stream is one
-//!   for all its packets ([`outgoing`]).
+//! - Frames that no other refers to are not dropped by themselves: a viewer whose link does not
+//!   carry the stream gets key frames only.
 //! - Relayed candidates of our own: such sessions go to webrtcbin ([`crate::webrtc::engines`]).
 
 pub mod batch;
