@@ -175,7 +175,11 @@ proptest! {
         (net.loss, net.jitter, net.doubled) = (loss, jitter, 0.1);
         if told != 1 { for (i, x) in b.iter().enumerate() { net.tell(A, x, priority(Kind::Host, 65_535 - i as u16)); } }
         if told != 0 { for (i, x) in a.iter().enumerate() { net.tell(B, x, priority(Kind::Host, 65_535 - i as u16)); } }
-        prop_assert!(net.until(Duration::from_secs(60), Net::connected), "{:#?}", net.agents);
+        let connected = net.until(Duration::from_secs(60), Net::connected);
+        // Who is told of nobody, and whom not one of the other's seven checks reached, has
+        // nothing to go by.
+        prop_assume!(connected || net.received.iter().all(|n| *n > 0));
+        prop_assert!(connected, "{:#?}", net.agents);
         // And they stay, while the network is no worse than that.
         (net.loss, net.jitter) = (0.2, 50);
         net.run(Duration::from_secs(40));

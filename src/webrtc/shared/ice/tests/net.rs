@@ -41,6 +41,8 @@ pub struct Net {
     pub agents: [Agent; 2],
     pub events: [Vec<Event>; 2],
     pub sent: [u64; 2],
+    /// Packets that reached each.
+    pub received: [u64; 2],
     pub cut: bool,
     pub loss: f64,
     pub doubled: f64,
@@ -71,6 +73,7 @@ impl Net {
             agents,
             events: Default::default(),
             sent: [0; 2],
+            received: [0; 2],
             cut: false,
             loss: 0.0,
             doubled: 0.0,
@@ -163,6 +166,7 @@ impl Net {
             if let Some(i) = due.map(|(i, _)| i) {
                 let p = self.wire.remove(i);
                 let message = Message::parse(&p.data).expect("agents write sound STUN");
+                self.received[p.to] += 1;
                 self.agents[p.to].handle_packet(p.route, &message, self.now);
             }
             for agent in &mut self.agents {
