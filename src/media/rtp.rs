@@ -1,7 +1,7 @@
 //! RTP packets into access units, and where decoding can start. Pure.
 
 mod assembler;
-mod units;
+pub(super) mod units;
 mod writer;
 
 pub use assembler::Assembler;

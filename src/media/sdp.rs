@@ -10,6 +10,7 @@ use gstreamer_sdp::{SDPMediaRef, SDPMessageRef};
 use crate::media::aac::AudioSpecificConfig;
 use crate::media::codec::{Codec, Kind, Track};
 use crate::media::nal::MAX_SETS;
+use crate::media::rtp;
 
 /// One stream of a camera, in the order of its SDP.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,7 +136,10 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 /// commas between them. What is none, or too large, is left out.
 pub fn parameter_sets(text: &str) -> Vec<Vec<u8>> {
     let decode = |set: &str| STANDARD_NO_PAD.decode(set.trim().trim_end_matches('=')).ok();
-    text.split(',').take(MAX_SETS).filter(|t| t.len() < 8_192).filter_map(decode).filter(|s| s.len() > 2).collect()
+    let sets = text.split(',').take(MAX_SETS).filter(|t| t.len() < 8_192).filter_map(decode);
+    // Cameras of GW Security leave a start code at the end.
+    let sets = sets.filter_map(|set| rtp::units::split(&set).next().map(<[u8]>::to_vec));
+    sets.filter(|s| s.len() > 2).collect()
 }
 
 /// The three bytes of `profile-level-id`.
@@ -229,6 +233,8 @@ mod tests {
     fn parameter_sets_in_base64() {
         assert_eq!(parameter_sets("Z2QAKA==, aO4B"), [vec![0x67, 0x64, 0, 0x28], vec![0x68, 0xee, 1]]);
         assert_eq!(parameter_sets("Z2QAKA"), [[0x67, 0x64, 0, 0x28]]);
+        // With a start code behind it.
+        assert_eq!(parameter_sets("Z2QAKAAAAAE="), [[0x67, 0x64, 0, 0x28]]);
         for bad in ["", ",", "é", "aO4=", "####", &"A".repeat(9_000)] {
             assert!(parameter_sets(bad).is_empty(), "{bad}");
         }

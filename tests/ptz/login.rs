@@ -93,7 +93,9 @@ async fn the_channels_of_a_recorder_try_a_wrong_password_once_together() {
 
 #[tokio::test]
 async fn a_password_that_is_changed_at_a_recorder_is_tried_by_few_channels() {
-    const CHANNELS: u32 = 32;
+    // Of three recorders: an exchange that takes half a second lets the next one go, and on
+    // a busy machine more of them would.
+    const CHANNELS: u32 = 16;
     let hikvision = Hikvision::builder().channels(CHANNELS).start();
     let token = Onvif::start();
     let digest = Onvif::builder().wants(Wants::HttpDigest).start();

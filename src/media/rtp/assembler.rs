@@ -7,9 +7,13 @@
 
 use super::units::{self, Shape};
 use super::writer::Writer;
-use super::{Frame, Packet};
+use super::{Frame, MAX_FRAME, Packet};
 use crate::media::codec::Codec;
 use crate::media::nal::{Format, MAX_SETS, ParameterSets};
+
+/// A packet that is behind by less than this is late, or came twice; by more, the sender has
+/// begun to count anew.
+const LATE: i16 = 100;
 
 /// Puts packets together into frames.
 #[derive(Debug, Default)]
@@ -22,6 +26,12 @@ pub struct Assembler {
     begun: bool,
     picture: bool,
     key: bool,
+    /// Packets were lost since the last picture that began as it should.
+    gap: bool,
+    /// So were packets of this picture.
+    torn: bool,
+    /// A fragmented unit that is no slice: it may be several ([`units::split`]).
+    side: Option<Vec<u8>>,
     /// The parameter sets in it, and those of the last key frame.
     seen: ParameterSets,
     sets: ParameterSets,
@@ -52,9 +62,14 @@ impl Assembler {
             (self.picture, self.key) = (!packet.payload.is_empty(), true);
             return self.finish(None, &mut done);
         };
-        if self.expected.replace(packet.sequence.wrapping_add(1)).is_some_and(|e| e != packet.sequence) {
-            // Something is missing: a unit with a hole is worse than none.
-            self.writer.abandon();
+        let ahead = self.expected.map_or(0, |e| packet.sequence.wrapping_sub(e) as i16);
+        if (-LATE..0).contains(&ahead) {
+            // Come twice, or too late: what it belonged to is gone.
+            return;
+        }
+        self.expected = Some(packet.sequence.wrapping_add(1));
+        if ahead != 0 {
+            self.lost(format);
         }
         if self.begun && self.timestamp != packet.timestamp {
             self.finish(Some(format), &mut done);
@@ -68,7 +83,15 @@ impl Assembler {
         match units::shape(format, packet.payload) {
             Shape::Whole => self.unit(format, packet.payload),
             Shape::Aggregate(rest) => units::aggregated(rest).for_each(|unit| self.unit(format, unit)),
-            Shape::Fragment { kind, first, last, .. } => {
+            Shape::Fragment { kind, first, last, body } if !units::is_slice(format, kind) => {
+                let head = units::whole_header(format, packet.payload, kind);
+                let head = head.get(..units::header(format)).unwrap_or_default();
+                self.aside(format, (head, body), first, last);
+            }
+            Shape::Fragment { kind, first, last, body } => {
+                if first {
+                    self.begins(body);
+                }
                 let whole = last && (first || self.writer.is_open());
                 self.writer.fragment(format, packet.payload);
                 self.begun |= first && units::is_slice(format, kind);
@@ -83,9 +106,54 @@ impl Assembler {
         }
     }
 
-    /// A whole NAL unit.
+    /// Packets are missing: a unit with a hole is worse than none, and parameter sets whose
+    /// picture is lost do not belong to the next one.
+    fn lost(&mut self, format: Format) {
+        self.writer.abandon();
+        (self.gap, self.side) = (true, None);
+        self.torn |= self.begun;
+        if !self.begun {
+            let _ = self.writer.take();
+            self.keep(format);
+        }
+    }
+
+    /// A slice begins.
+    fn begins(&mut self, body: &[u8]) {
+        if !self.begun && self.gap {
+            match units::is_first(body) {
+                true => self.gap = false,
+                false => self.torn = true,
+            }
+        }
+    }
+
+    /// A piece of a unit that is no slice.
+    fn aside(&mut self, format: Format, (head, body): (&[u8], &[u8]), first: bool, last: bool) {
+        if first {
+            self.writer.abandon();
+            self.side = Some(head.to_vec());
+        }
+        let Some(mut side) = self.side.take().filter(|s| s.len() + body.len() <= MAX_FRAME) else { return };
+        side.extend_from_slice(body);
+        match last {
+            true => self.unit(format, &side),
+            false => self.side = Some(side),
+        }
+    }
+
+    /// A whole NAL unit, or several in the place of one that is no slice.
     fn unit(&mut self, format: Format, unit: &[u8]) {
         let kind = units::kind(format, unit.first().copied().unwrap_or_default());
+        match units::is_slice(format, kind) {
+            true => self.one(format, unit),
+            false => units::split(unit).for_each(|unit| self.one(format, unit)),
+        }
+    }
+
+    fn one(&mut self, format: Format, unit: &[u8]) {
+        let kind = units::kind(format, unit.first().copied().unwrap_or_default());
+        let Some(body) = unit.get(units::header(format)..).filter(|body| !body.is_empty()) else { return };
         let sets = match (format, kind) {
             (Format::H264, 7) | (Format::H265, 33) => Some(&mut self.seen.sps),
             (Format::H264, 8) | (Format::H265, 34) => Some(&mut self.seen.pps),
@@ -98,6 +166,9 @@ impl Assembler {
                 return;
             }
             sets.push(unit.to_vec());
+        }
+        if units::is_slice(format, kind) {
+            self.begins(body);
         }
         if !units::is_ballast(format, kind) {
             self.writer.whole(format, unit);
@@ -113,12 +184,15 @@ impl Assembler {
 
     fn finish(&mut self, format: Option<Format>, done: &mut impl FnMut(Frame, Option<&[u8]>)) {
         let (key, picture) = (std::mem::take(&mut self.key), std::mem::take(&mut self.picture));
+        let torn = std::mem::take(&mut self.torn);
         self.begun = false;
         let frame = self.writer.take();
         self.oversize += u64::from(frame.is_none());
-        let (sps, all) = self.keep();
-        // All slices may have been torn.
-        let Some(mut frame) = frame.filter(|_| picture) else { return };
+        let (sps, all) = format.map_or((false, false), |format| self.keep(format));
+        // All slices may have been torn. And nobody may begin with a picture that is not
+        // whole.
+        let whole = |f: &Frame| picture && !f.packets.is_empty() && !(torn && key && format.is_some());
+        let Some(mut frame) = frame.filter(whole) else { return };
         self.hint = frame.data.len();
         frame.key = key;
         let mut renewed = None;
@@ -128,7 +202,7 @@ impl Assembler {
             }
             // Also a picture that is no key frame may be one to start at, if it brings what
             // a key frame would bring (periodic intra refresh).
-            frame.key = (key || sps) && self.sets.complete(format);
+            frame.key = (key || (sps && !torn)) && self.sets.complete(format);
             if frame.key
                 && let Some(first) = self.sets.sps.first().filter(|first| self.told.as_ref() != Some(first))
             {
@@ -141,10 +215,10 @@ impl Assembler {
     }
 
     /// The parameter sets of this frame are those of the next ones. Whether it has an SPS, and
-    /// whether it has a PPS as well.
-    fn keep(&mut self) -> (bool, bool) {
+    /// whether it has all that a decoder needs.
+    fn keep(&mut self, format: Format) -> (bool, bool) {
         let sps = !self.seen.sps.is_empty();
-        let all = sps && !self.seen.pps.is_empty();
+        let all = self.seen.complete(format);
         let seen = &mut self.seen;
         for (seen, kept) in [
             (&mut seen.vps, &mut self.sets.vps),

@@ -82,8 +82,9 @@ fn fragments(unit: &[u8], most: usize) -> Vec<Vec<u8>> {
     pieces.iter().enumerate().map(|(n, p)| [&[unit[0] & 0xe0 | 28, fu(n)][..], p].concat()).collect()
 }
 
+/// Without zeros: with them a unit might look like several.
 fn unit(header: u8, len: usize) -> Vec<u8> {
-    std::iter::once(header).chain((1..len).map(|n| (n * 7) as u8)).collect()
+    std::iter::once(header).chain((1..len).map(|n| ((n * 7) as u8).max(1))).collect()
 }
 
 #[test]
@@ -157,6 +158,68 @@ fn a_torn_unit_is_left_out_and_the_rest_of_the_frame_stays() {
         assert_eq!(nal::depacketise(Format::H264, payloads(&f[0]).into_iter()).damaged, 0);
         assert!(f[0].data.ends_with(&other) && f[0].data.len() < 20, "{lost}: {}", f[0].data.len());
     }
+}
+
+#[test]
+fn a_byte_stream_in_the_place_of_a_unit_is_taken_apart() {
+    // V380: SPS, PPS and picture as one unit of the SPS's type, in fragments; and whole.
+    let picture = unit(0x65, 3_000);
+    let stream = [SPS, &[0, 0, 0, 1], PPS, &[0, 0, 1], &picture, &[0, 0]].concat();
+    // The start codes wherever the pieces are cut.
+    for size in [5, 6, 7, 8, 9, 10, 11, 12, 13, 900] {
+        let pieces = fragments(&stream, size);
+        let end = pieces.len() - 1;
+        let sent: Vec<Sent<'_>> =
+            pieces.iter().enumerate().map(|(n, p)| (n == end, n as u16, 1, p.as_slice())).collect();
+        let got = feed(&mut Assembler::default(), &H264, &sent);
+        assert_eq!(got.frames.len(), 1, "{size}");
+        assert!(got.frames[0].key);
+        let units = nal::depacketise(Format::H264, payloads(&got.frames[0]).into_iter());
+        assert_eq!(units.damaged, 0);
+        assert_eq!(got.renewed, [SPS], "{size}");
+        assert!(got.frames[0].data.len() > 3_000 && !got.frames[0].data.windows(3).any(|w| w == [0, 0, 1]));
+    }
+    let small = [SPS, &[0, 0, 1], PPS, &[0, 0, 0, 1, 0x65, 0x88, 7]].concat();
+    let got = feed(&mut Assembler::default(), &H264, &[(true, 1, 1, &small)]);
+    assert_eq!(payloads(&got.frames[0]), [stap(0x78, &[SPS, PPS, &[0x65, 0x88, 7]])]);
+    // A piece is missing: none of it is of use.
+    let pieces = fragments(&stream, 900);
+    let sent = [(false, 0, 1, pieces[0].as_slice()), (true, 2, 1, pieces[2].as_slice())];
+    assert!(feed(&mut Assembler::default(), &H264, &sent).frames.is_empty());
+}
+
+#[test]
+fn nobody_begins_with_a_picture_that_is_not_whole() {
+    let learnt = || {
+        let mut a = Assembler::default();
+        a.learn(ParameterSets { sps: vec![SPS.into()], pps: vec![PPS.into()], ..Default::default() });
+        a
+    };
+    let (first, second, p) = ([0x65, 0x88, 1], [0x65, 0x40, 2], [0x41, 0x9a, 3]);
+    let keys = |sent: &[Sent<'_>]| feed(&mut learnt(), &H264, sent).frames.iter().map(|f| f.key).collect::<Vec<_>>();
+    assert_eq!(keys(&[(false, 1, 1, &first), (true, 2, 1, &second), (true, 3, 2, &p)]), [true, false]);
+    // Its second slice is lost, its first one, one in the middle, its end with the marker.
+    assert_eq!(keys(&[(false, 1, 1, &first), (true, 3, 2, &p)]), [false]);
+    assert_eq!(keys(&[(true, 1, 0, &p), (true, 3, 1, &second), (true, 4, 2, &p)]), [false, false]);
+    assert_eq!(keys(&[(false, 1, 1, &first), (true, 3, 1, &second), (true, 4, 2, &p)]), [false]);
+    // What was lost before a slice that begins a picture did not belong to it.
+    assert_eq!(keys(&[(true, 1, 0, &p), (true, 9, 1, &first)]), [false, true]);
+    // Parameter sets whose picture was lost make no key frame of the next one.
+    assert_eq!(keys(&[(false, 1, 1, SPS), (false, 2, 1, PPS), (true, 4, 2, &p), (true, 5, 3, &first)]), [false, true]);
+}
+
+#[test]
+fn what_comes_twice_or_late_changes_nothing() {
+    let picture = unit(0x61, 3_000);
+    let pieces = fragments(&picture, 1_000);
+    let mut sent: Vec<Sent<'_>> =
+        pieces.iter().zip(65_534u32..).map(|(p, n)| (false, n as u16, 1, p.as_slice())).collect();
+    sent.insert(2, sent[1]);
+    sent.insert(3, sent[0]);
+    sent.push((true, sent.last().unwrap().1.wrapping_add(1), 1, &[0x61, 1, 2]));
+    let f = feed(&mut Assembler::default(), &H264, &sent).frames;
+    assert_eq!(f.len(), 1);
+    assert!(f[0].data.len() > 3_000);
 }
 
 #[test]

@@ -71,6 +71,41 @@ pub fn aggregated(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
     .filter(|unit| !unit.is_empty())
 }
 
+/// The NAL units in what should be one: some cameras put a byte stream into it, start codes
+/// and all (V380: SPS, PPS and the picture under the SPS's header). A NAL unit never has
+/// 00 00 01 in it, and never ends with a zero (ITU-T H.264 §7.4.1).
+pub fn split(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(data);
+    std::iter::from_fn(move || {
+        let data = rest?;
+        let code = data.windows(3).position(|w| w == [0, 0, 1]);
+        let (unit, next) = match code {
+            Some(at) => (data.get(..at)?, data.get(at + 3..)),
+            None => (data, None),
+        };
+        rest = next;
+        let end = unit.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+        unit.get(..end)
+    })
+    .filter(|unit| !unit.is_empty())
+}
+
+/// A unit's header, from that of a fragment of it.
+pub fn whole_header(format: Format, fragment: &[u8], kind: u8) -> [u8; 2] {
+    match (format, fragment) {
+        (Format::H264, [h, ..]) => [(h & 0xe0) | kind, 0],
+        (Format::H265, [h, layer, ..]) => [(h & 0x81) | (kind << 1), *layer],
+        _ => [0, 0],
+    }
+}
+
+/// Whether a slice is the first one of its picture: first_mb_in_slice is 0 (H.264 §7.3.3),
+/// or first_slice_segment_in_pic_flag is set (H.265 §7.3.6.1). Either is the first bit
+/// behind the header.
+pub fn is_first(body: &[u8]) -> bool {
+    body.first().is_some_and(|b| b & 0x80 != 0)
+}
+
 /// The header of the fragments of a unit with this header.
 pub fn fragment_header(format: Format, unit: &[u8]) -> Vec<u8> {
     match (format, unit) {

@@ -165,14 +165,19 @@ impl State {
         match &mut self.codec {
             Codec::H264 { .. } => {
                 let both = sets("sprop-parameter-sets");
-                let (sps, pps) = both.into_iter().partition(|s| s.first().is_some_and(|b| b & 0x1f == 7));
-                self.assembler.learn(ParameterSets { sps, pps, ..Default::default() });
+                let (sps, pps): (Vec<_>, Vec<_>) =
+                    both.into_iter().partition(|s| s.first().is_some_and(|b| b & 0x1f == 7));
+                // What the stream itself has told is not forgotten for less.
+                if !sps.is_empty() && !pps.is_empty() {
+                    self.assembler.learn(ParameterSets { sps, pps, ..Default::default() });
+                }
             }
-            Codec::H265 { .. } => self.assembler.learn(ParameterSets {
-                vps: sets("sprop-vps"),
-                sps: sets("sprop-sps"),
-                pps: sets("sprop-pps"),
-            }),
+            Codec::H265 { .. } => {
+                let (vps, sps, pps) = (sets("sprop-vps"), sets("sprop-sps"), sets("sprop-pps"));
+                if !sps.is_empty() && !pps.is_empty() {
+                    self.assembler.learn(ParameterSets { vps, sps, pps });
+                }
+            }
             Codec::Aac { config, .. } => {
                 let data =
                     caps.get::<gst::Buffer>("codec_data").ok().and_then(|b| b.into_mapped_buffer_readable().ok());

@@ -281,6 +281,11 @@ impl<U: Unit> Handle<U> {
         &self.owner.local
     }
 
+    /// Whether the thread has ended, however it did.
+    pub fn has_ended(&self) -> bool {
+        self.owner.queue.has_ended()
+    }
+
     /// What the thread has done in all.
     pub fn counters(&self) -> &Counters {
         &self.owner.queue.counters
@@ -326,7 +331,7 @@ impl<U: Unit> Handle<U> {
         self.owner.queue.command(Command::Reflexive { server, wait, answer })
     }
 
-    /// Ends all sessions, and the thread. `done` is called when its sockets are closed.
+    /// Ends all sessions, and the thread. `done` is called when it has let go of the sockets.
     pub fn shutdown(&self, why: &str, done: Option<Done>) {
         self.owner.queue.release(Command::Shutdown { why: why.into(), done });
     }

@@ -5,7 +5,8 @@
 //! heard of it: a check over TCP comes once.
 //!
 //! Asked once for each packet that a viewer sends (some three a second), and written when
-//! a session comes, goes or moves; never on the way of a frame. With one thread there is
+//! a session comes, goes or moves, and once a second for each way that is in use; never on
+//! the way of a frame. With one thread there is
 //! no directory.
 
 use std::collections::HashMap;

@@ -99,8 +99,10 @@ pub struct Stamp {
 
 /// When a frame was captured (the path's clock, ns), where a packet is to tell it: the
 /// last one of some frames, which is shorter than the others and does not break their run.
+/// A frame of sound is a key frame, and one packet: it tells by its number only.
 pub fn captured<U: Unit>(unit: &U, serial: u64, last: bool) -> Option<u64> {
-    (last && (unit.key() || serial.is_multiple_of(STAMPED))).then(|| unit.captured())
+    let picture = unit.key() && unit.packets() > 1;
+    (last && (picture || serial.is_multiple_of(STAMPED))).then(|| unit.captured())
 }
 
 /// See the module.
@@ -125,7 +127,7 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// A stream. `start`, `start_rtx` and `offset` are random (RFC 3550 §5.1); an
-    /// extension of more than 32 bytes, or not of whole words, is left out.
+    /// extension of more than 40 bytes, or not of whole words, is left out.
     pub fn new(
         media: Identity,
         rtx: Option<Identity>,

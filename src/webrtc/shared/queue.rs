@@ -37,6 +37,13 @@ struct Waiting<U> {
     gone: bool,
 }
 
+/// Connections from the thread that takes them, that may wait.
+const ADOPTED: usize = 64;
+
+fn adopts(command: &Command) -> bool {
+    matches!(command, Command::Adopt(_))
+}
+
 /// Datagrams that may wait: what comes for a crowd of thousands in a quarter of a second.
 const DATAGRAMS: usize = 1_024;
 
@@ -117,6 +124,10 @@ impl<U> Queue<U> {
             match (w.gone, w.list.commands.len()) {
                 (true, _) => return Err(Refused::Gone),
                 (_, COMMANDS..) => return Err(Refused::Full),
+                // Strangers must not keep viewers out.
+                _ if adopts(&command) && w.list.commands.iter().filter(|c| adopts(c)).count() >= ADOPTED => {
+                    return Err(Refused::Full);
+                }
                 _ => w.list.commands.push_back(command),
             }
         }
@@ -173,6 +184,11 @@ impl<U> Queue<U> {
             std::mem::take(&mut w.list)
         };
         list.commands.into_iter().for_each(finished);
+    }
+
+    /// Whether the thread has ended.
+    pub fn has_ended(&self) -> bool {
+        self.lock().gone
     }
 
     /// What the thread waits on.

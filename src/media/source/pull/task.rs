@@ -63,8 +63,15 @@ pub async fn run(element: RtspSrc, conf: Conf, stop: std::sync::Arc<tokio::sync:
         () = stop.notified() => None,
         fault = talk.play(&element, &conf) => Some(fault),
     };
-    if let Some(Err(fault)) = ended {
-        element.failed(fault);
+    match ended {
+        // Whoever builds the branches has the element's lock, perhaps for good: this thread
+        // reads other cameras too.
+        Some(Err(Fault::Stuck)) => {
+            let element = element.clone();
+            blocking::detached(move || element.failed(Fault::Stuck));
+        }
+        Some(Err(fault)) => element.failed(fault),
+        _ => {}
     }
     // The pipeline may go before the camera has heard of it.
     drop(element);
@@ -85,7 +92,10 @@ impl Talk {
         connection.play();
         let range = [("Range", "npt=0.000-")];
         tracks.arrived();
-        let early = |channel, data: &[u8]| tracks.packet(channel, data);
+        let early = |channel, data: &[u8]| {
+            tracks.arrived();
+            tracks.packet(channel, data)
+        };
         success(connection.ask(&mut self.auth, ("PLAY", &self.aggregate), &range, early).await?)?;
         let every = EVERY.min(timeout / 2);
         let mut due = std::pin::pin!(sleep(every));

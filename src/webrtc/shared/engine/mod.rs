@@ -49,7 +49,7 @@ pub struct Shared {
     ids: AtomicU64,
 }
 
-/// Most media threads: one sends some 400,000 packets a second.
+/// Most media threads, one per core: each sends some 400,000 packets a second.
 const THREADS: usize = 16;
 /// So many viewers a thread has before the next one gets any: each thread wakes up for
 /// each frame of its paths, and its memory is warm.
@@ -158,7 +158,8 @@ impl Shared {
         }
     }
 
-    /// A thread has died, and with it all its sessions: the next viewer gets new ones.
+    /// A thread has died, and with it all its sessions: the next viewer gets new ones. The
+    /// others end as well, and their viewers join again: they live and end together.
     fn died(&self, dead: &Arc<Running>) -> Error {
         let mut running = self.running();
         if running.as_ref().is_some_and(|r| Arc::ptr_eq(r, dead)) {
@@ -177,6 +178,9 @@ impl Shared {
 
     async fn open(&self, opening: Opening) -> Result<Opened> {
         let running = self.running().clone();
+        if let Some(running) = running.as_ref().filter(|r| r.threads.iter().any(|t| t.handle.has_ended())) {
+            return Err(self.died(running));
+        }
         let not_there = || Error::new(Kind::Unavailable, "the engine shared is not running").retry_after(2);
         let running = running.ok_or_else(not_there)?;
         let Opening { id: session, offer, plan, subscription, gathering } = opening;

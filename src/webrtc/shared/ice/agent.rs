@@ -204,7 +204,9 @@ impl Agent {
         self.events.push_back(Event::Paused);
         let role = self.role;
         let works = |p: &&Pair| p.state == State::Succeeded && (p.nominated || role == Role::Controlled);
-        if let Some(next) = self.pairs.iter().filter(works).max_by_key(|p| p.priority(role)).map(|p| p.route) {
+        if let Some(next) =
+            self.pairs.iter().filter(works).max_by_key(|p| (p.nominated, p.priority(role))).map(|p| p.route)
+        {
             self.consider(next, now);
         }
         if role == Role::Controlling && self.selected.is_none() {
@@ -214,7 +216,7 @@ impl Agent {
 
     /// Whether a pair is to be selected now, in place of another.
     ///
-    /// Before the peer nominates one, what works is good enough (RFC 8445 §12.1.1 lets us
+    /// Before the peer nominates one, what works is good enough (RFC 8445 §12.1 lets us
     /// send on every valid pair): peers that nominate by a check of their own send it a
     /// pace later, and the first picture would wait for that.
     pub(super) fn consider(&mut self, route: Route, now: Instant) {
@@ -252,6 +254,8 @@ impl Agent {
         if !fresh {
             if nominated {
                 (pair.nominated, pair.wanted, pair.triggered) = (false, true, true);
+            } else if self.selected.is_none() {
+                pair.triggered = true;
             }
             return;
         }

@@ -187,7 +187,9 @@ impl Agent {
             return;
         }
         self.nominate_at = None;
-        if self.role != Role::Controlling || self.selected.is_some_and(|s| s.generation == self.current.number) {
+        if self.role != Role::Controlling
+            || self.selected.is_some_and(|s| !s.provisional && s.generation == self.current.number)
+        {
             return;
         }
         let role = self.role;
@@ -199,7 +201,7 @@ impl Agent {
 
     /// A pair works: a controlling agent waits a little for a better one.
     pub(super) fn works(&mut self, now: Instant) {
-        let open = self.selected.is_none_or(|s| s.generation != self.current.number);
+        let open = self.selected.is_none_or(|s| s.provisional || s.generation != self.current.number);
         let nominating = |p: &Pair| matches!(p.state, State::Running { nominates: true, .. });
         if self.role == Role::Controlling && open && !self.pairs.iter().any(nominating) {
             self.nominate_at.get_or_insert(now + PATIENCE);

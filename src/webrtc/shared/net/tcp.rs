@@ -227,7 +227,8 @@ impl Tcp {
 
     /// Takes a connection that another thread gave away: its number, and where it leads.
     pub fn adopt(&mut self, connection: Connection, now: Instant, poll: &Poll) -> Option<(u32, Route)> {
-        if self.open.len() >= self.most.0 {
+        let of_ip = self.strangers_of.get(&connection.route.remote.ip()).copied().unwrap_or(0);
+        if self.open.len() >= self.most.0 || of_ip >= self.most.1 {
             self.refused += 1;
             return None;
         }

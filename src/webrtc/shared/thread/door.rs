@@ -59,7 +59,7 @@ impl<U> Door<U> {
                 }
                 thread
             }
-            Protocol::Dtls => self.directory.by_route(route).or_else(|| self.hints.get(route).copied())?,
+            Protocol::Dtls => self.hints.get(route).copied().or_else(|| self.directory.by_route(route))?,
             Protocol::Rtcp => self.directory.by_route(route)?,
             Protocol::Rtp | Protocol::Other => return None,
         };
@@ -84,10 +84,8 @@ impl<U> Door<U> {
         }
     }
 
-    /// Passes a connection on; one for which there is no room is closed.
-    pub fn give(&self, to: usize, adopted: Adopted) {
-        if let Some(queue) = self.queues.get(to) {
-            let _ = queue.command(Command::Adopt(Box::new(adopted)));
-        }
+    /// Passes a connection on; one for which there is no room is closed. Whether there was.
+    pub fn give(&self, to: usize, adopted: Adopted) -> bool {
+        self.queues.get(to).is_some_and(|queue| queue.command(Command::Adopt(Box::new(adopted))).is_ok())
     }
 }

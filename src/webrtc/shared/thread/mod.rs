@@ -1,5 +1,5 @@
-//! A media thread: owns sockets, sessions and rings, and is the only one that touches
-//! them. It sleeps until there is something to receive, a frame, a command, or until a
+//! A media thread: owns sessions and rings, and is the only one that touches them; the
+//! sockets it has in common with the others. It sleeps until there is something to receive, a frame, a command, or until a
 //! session wants to be called.
 //!
 //! Whoever is no peer of a session gets no answer and leaves nothing behind: a datagram
@@ -62,6 +62,7 @@ struct End<U>(Arc<Queue<U>>, Option<Share>);
 impl<U> Drop for End<U> {
     fn drop(&mut self) {
         self.0.end();
+        self.0.counters.sessions.store(0, Ordering::Relaxed);
         self.1.iter().for_each(Share::end);
     }
 }
@@ -286,7 +287,8 @@ impl<U: Unit> Thread<U> {
                 // It is that session's, with all that has not been looked at yet.
                 if let Some(connection) = self.out.tcp.give(n, &self.poll) {
                     let ends = ends.iter().skip(i).map(|e| e - from).collect();
-                    door.give(to, Adopted { connection, bytes: bytes.split_off(from), ends });
+                    self.out.tcp.refused +=
+                        u64::from(!door.give(to, Adopted { connection, bytes: bytes.split_off(from), ends }));
                 }
                 self.strikes.remove(&n);
                 self.routes.remove(&n);

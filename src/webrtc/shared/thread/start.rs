@@ -39,9 +39,10 @@ impl Sockets {
     }
 }
 
-/// Starts so many threads, one at least, with a part each of what the configuration allows
-/// in all; they run until they are told to end. The first one receives for all: it dies
-/// or ends last, or the others hear of their peers no more.
+/// Starts so many threads, one at least, with a part each of the sessions that the
+/// configuration allows; they run until they are told to end. The first one receives for
+/// all: without it the others hear of their peers no more, so that they live and end
+/// together.
 pub fn start<U>(config: &Config, sockets: &Sockets, threads: usize) -> io::Result<Vec<Handle<U>>>
 where
     U: Unit + Send + Sync + 'static,
@@ -59,18 +60,17 @@ where
         let named = share.clone();
         let door = directory.clone().filter(|_| i == OURS).map(|d| Door::new(d, queues.clone()));
         let config = Config {
+            // Not the rest: the first thread takes all connections, and, since viewers have
+            // company first, may have all bursts.
             sessions: config.sessions.div_ceil(threads),
-            connections: (config.connections.0.div_ceil(threads), config.connections.1),
-            budget: config.budget.div_ceil(threads),
             ..config.clone()
         };
         let (theirs, all) = (queue.clone(), sockets.clone());
         let name = if i == OURS { config.name.clone() } else { format!("{}-{i}", config.name) };
         // What points into itself is made where it stays.
-        let run = move || {
-            if let Ok(thread) = Thread::new(config, all, (i == OURS, share, door), poll, theirs) {
-                thread.run();
-            }
+        let run = move || match Thread::new(config, all, (i == OURS, share, door), poll, theirs) {
+            Ok(thread) => thread.run(),
+            Err(error) => tracing::error!("a media thread does not start: {error}"),
         };
         std::thread::Builder::new().name(name).spawn(run)?;
         handles.push(Handle::shared(queue.clone(), sockets.local.clone(), named));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
@@ -15,6 +15,9 @@ use super::super::stun::{Class, Message};
 /// Routes that a session is known by; browsers have a handful. Of more, the oldest is
 /// forgotten, and is known again by the next check that comes by it.
 const ROUTES: usize = 16;
+/// A route is said to be a session's again after so long; less than [`KEPT`].
+const SAID: Duration = Duration::from_secs(1);
+
 /// One session, and what the thread knows of it.
 pub(super) struct Entry {
     pub id: Id,
@@ -184,6 +187,12 @@ impl Table {
 
     /// Something authentic came for a session by a route.
     pub fn heard(&mut self, key: u32, route: Route, now: Instant) {
+        // Said a moment ago: whose it is need not be looked at with each packet.
+        let said = |e: &Entry| e.routes.iter().any(|r| r.0 == route && now.saturating_duration_since(r.1) < SAID);
+        let ours = self.routes.get(&route) == Some(&key);
+        if ours && self.entries.get(key as usize).and_then(Option::as_ref).is_some_and(said) {
+            return;
+        }
         if self.share.as_ref().is_some_and(|s| route.via == Via::Udp && !s.claim(route, now)) {
             return;
         }
@@ -257,8 +266,6 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::super::dtls::{Context, Fingerprint, Side};
     use super::super::super::ice::{Credentials, Role, Via};
     use super::super::super::session::Opening;

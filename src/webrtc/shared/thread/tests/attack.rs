@@ -125,7 +125,7 @@ fn connections_of_strangers_are_few_and_short() {
 
 fn connections_at(threads: usize) {
     let mut server = Server::of(threads, &[], &["127.0.0.1:0"], |c| {
-        c.connections = (6 * threads, 4);
+        c.connections = (6, 4);
         c.strangers = Duration::from_millis(600);
     });
     let counters = |s: &Server| (s.count(|c| &c.connections), s.count(|c| &c.connections_refused));
