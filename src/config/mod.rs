@@ -23,6 +23,7 @@ mod auth;
 mod diff;
 mod env;
 mod groups;
+mod listen;
 mod load;
 mod matching;
 mod mediamtx;
@@ -37,7 +38,6 @@ mod watch;
 mod yaml;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +57,7 @@ pub use values::{PortRange, Size};
 pub use watch::{Watch, watch};
 
 use crate::redact::Secret;
+use listen::{address, address_or_none};
 use schema::{Cx, Field, Mapping, mapping, readable, words};
 use values::{at_least_one, positive};
 use yaml::Node;
@@ -344,29 +345,6 @@ impl Mapping for PathConf {
 }
 
 impl Config {
-    /// The addresses that `webrtcAddress` means. Without a host it is every
-    /// interface, IPv6 first: bind that one with `IPV6_V6ONLY`, or be content where
-    /// it takes IPv4 along and the second bind says "in use".
-    pub fn webrtc_listen(&self) -> Vec<SocketAddr> {
-        // Checked when it was read; one set by hand may be wrong, and listens nowhere.
-        listen_addresses(&self.webrtc_address).unwrap_or_default()
-    }
-
-    /// The addresses that `hlsAddress` means, as [`Config::webrtc_listen`]; none without.
-    pub fn hls_listen(&self) -> Vec<SocketAddr> {
-        listen_addresses(&self.hls_address).unwrap_or_default()
-    }
-
-    /// The addresses that `webrtcLocalUDPAddress` means, as [`Config::webrtc_listen`].
-    pub fn webrtc_udp_listen(&self) -> Vec<SocketAddr> {
-        listen_addresses(&self.webrtc_local_udp_address).unwrap_or_default()
-    }
-
-    /// The addresses that `webrtcLocalTCPAddress` means, likewise.
-    pub fn webrtc_tcp_listen(&self) -> Vec<SocketAddr> {
-        listen_addresses(&self.webrtc_local_tcp_address).unwrap_or_default()
-    }
-
     /// Who serves the viewers of a path.
     pub fn engine_of(&self, path: &str) -> WebrtcEngine {
         self.find(path).and_then(|found| found.conf.webrtc_engine).unwrap_or(self.webrtc_engine)
@@ -377,32 +355,6 @@ impl Config {
         // With no path at all there is none that could be watched.
         self.paths.values().any(|conf| conf.webrtc_engine.unwrap_or(self.webrtc_engine) == engine)
     }
-}
-
-fn listen_addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
-    const HOW: &str = "write an address like :8889, 127.0.0.1:8889 or [::1]:8889";
-    let (host, port) = text.rsplit_once(':').ok_or_else(|| format!("lacks a port; {HOW}"))?;
-    let port: u16 = port.parse().map_err(|_| format!("has no port from 0 to 65535; {HOW}"))?;
-    let ips: Vec<IpAddr> = match host {
-        "" | "*" => vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()],
-        "localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-        _ => {
-            let ip = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-                Some(v6) => v6.parse::<Ipv6Addr>().map(IpAddr::from),
-                None => host.parse::<Ipv4Addr>().map(IpAddr::from),
-            };
-            vec![ip.map_err(|_| format!("has no IP address as its host; {HOW}"))?]
-        }
-    };
-    Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
-}
-
-fn address(text: &str) -> Result<(), String> {
-    listen_addresses(text).map(|_| ()).map_err(|message| format!("{} {message}", problem::shown(text)))
-}
-
-fn address_or_none(text: &str) -> Result<(), String> {
-    if text.is_empty() { Ok(()) } else { address(text) }
 }
 
 fn no_empty(list: &[String]) -> Result<(), String> {

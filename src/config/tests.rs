@@ -267,15 +267,6 @@ fn merges_serve_for_groups_of_paths() {
 }
 
 #[test]
-fn addresses() {
-    let listen = |text: &str| listen_addresses(text).unwrap().iter().map(SocketAddr::to_string).collect::<Vec<_>>();
-    assert_eq!(listen(":8889"), ["[::]:8889", "0.0.0.0:8889"]);
-    assert_eq!(listen("localhost:1"), ["127.0.0.1:1", "[::1]:1"]);
-    assert_eq!(listen("[::1]:1"), ["[::1]:1"]);
-    assert_eq!(listen("0.0.0.0:1"), ["0.0.0.0:1"]);
-}
-
-#[test]
 fn files() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("c.yml");

@@ -125,7 +125,7 @@ async fn look(camera: Option<Camera>) {
     eprintln!("{stats:#}");
 }
 
-mod sound_and_picture_stay_together {
+mod it_plays_with_its_sound_on {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]

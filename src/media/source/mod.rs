@@ -16,6 +16,7 @@ mod pull;
 mod quick_ack;
 mod reports;
 mod rtsp;
+mod rtspsrc;
 mod sink;
 mod together;
 
@@ -26,7 +27,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 pub use failure::{Failure, FailureKind};
-pub use rtsp::properties as rtsp_properties;
+pub use rtspsrc::properties as rtsp_properties;
 
 use crate::config::{RtspUrl, Transport};
 use crate::media::blocking;

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use gst::prelude::*;
 use gstreamer as gst;
@@ -23,6 +22,7 @@ use crate::media::source::manager;
 use crate::media::source::pull;
 use crate::media::source::quick_ack;
 use crate::media::source::reports;
+use crate::media::source::rtspsrc::{self, protocols};
 use crate::media::source::sink::{self, Link};
 use crate::media::source::together::Together;
 use crate::media::source::{Event, Failure, FailureKind, Hints, Spec};
@@ -54,51 +54,6 @@ struct Choice {
     selected: Vec<usize>,
 }
 
-/// The properties of `src` for this camera, as the launch line shows them. The
-/// password is left out unless asked for.
-pub fn properties(
-    url: &RtspUrl,
-    transport: Transport,
-    hints: Hints,
-    read_timeout: Duration,
-    credentials: bool,
-) -> Vec<(String, String)> {
-    let us = read_timeout.as_micros().to_string();
-    let (protocols, udp) = protocols(transport, hints);
-    let mut out = vec![
-        ("location".to_owned(), url.location()),
-        ("protocols".to_owned(), protocols.to_owned()),
-        ("timeout".to_owned(), us.clone()),
-        ("tcp-timeout".to_owned(), us),
-    ];
-    if udp {
-        // Reordering needs time, and receiver reports keep UDP cameras and NATs open;
-        // over TCP reports make frames late (GStreamer reference, rtspsrc).
-        out.push(("latency".to_owned(), "100".to_owned()));
-        out.push(("do-rtcp".to_owned(), "true".to_owned()));
-    }
-    if let Some(user) = &url.user {
-        out.push(("user-id".to_owned(), if credentials { user.clone() } else { "***".to_owned() }));
-    }
-    if let Some(password) = &url.password {
-        out.push(("user-pw".to_owned(), if credentials { password.expose().to_owned() } else { "***".to_owned() }));
-    }
-    out
-}
-
-/// What rtspsrc may try, and whether that is UDP. `automatic` begins with TCP,
-/// which passes firewalls and containers and loses nothing, and turns to UDP when
-/// the camera refuses TCP.
-fn protocols(transport: Transport, hints: Hints) -> (&'static str, bool) {
-    match transport {
-        Transport::Tcp => ("tcp", false),
-        Transport::Udp => ("udp", true),
-        Transport::Multicast => ("udp-mcast", true),
-        Transport::Automatic if hints.udp => ("udp+udp-mcast", true),
-        Transport::Automatic => ("tcp", false),
-    }
-}
-
 /// Builds the pipeline of an attempt, in NULL.
 pub fn build(
     spec: &Spec,
@@ -123,7 +78,7 @@ pub fn build(
     let src = if direct {
         pull::RtspSrc::new(pull::Conf { url: url.clone(), patience: spec.read_timeout }).upcast()
     } else {
-        rtspsrc(spec, url, transport, own.as_ref())?
+        rtspsrc::element(spec, url, transport, own.as_ref())?
     };
     let turned_down = if url.tls { certificate::check(&src, fingerprint) } else { TurnedDown::default() };
     let pipeline = gst::Pipeline::new();
@@ -155,25 +110,6 @@ pub fn build(
     }
     let on_message = attempt.clone();
     Ok(Pipeline::new(pipeline, &spec.path, move |m| on_message.message(m)))
-}
-
-/// rtspsrc, as the template has it: for what [`pull`] does not do.
-fn rtspsrc(spec: &Spec, url: &RtspUrl, transport: Transport, own: Option<&Template>) -> Result<gst::Element, Failure> {
-    let head = match own {
-        Some(t) => t.head.clone(),
-        None => Template::load_builtin(template::for_camera(None))?.head,
-    };
-    let src = template::instantiate(own.map_or(spec.path.as_str(), |t| &t.name), &head)?;
-    for (key, value) in properties(url, transport, spec.hints, spec.read_timeout, false) {
-        if !key.starts_with("user-") {
-            src.set_property_from_str(&key, &value);
-        }
-    }
-    // Credentials as a part of the URL: those of user-id and user-pw rtspsrc tries nine
-    // times when they are wrong, and cameras lock the account after five.
-    src.set_property("location", url.location_with_credentials().expose());
-    src.set_property("user-agent", concat!("camgate/", env!("CARGO_PKG_VERSION")));
-    Ok(src)
 }
 
 fn connect(src: &gst::Element, pipeline: &gst::Pipeline, attempt: &Arc<Attempt>) {
@@ -380,14 +316,6 @@ fn address(url: &RtspUrl) -> String {
 mod tests {
     use super::*;
     use crate::media::codec::Codec;
-
-    #[test]
-    fn automatic_begins_with_tcp_and_turns_to_udp() {
-        let plain = Hints::default();
-        assert_eq!(protocols(Transport::Automatic, plain), ("tcp", false));
-        assert_eq!(protocols(Transport::Automatic, Hints { udp: true, ..plain }), ("udp+udp-mcast", true));
-        assert_eq!(protocols(Transport::Tcp, Hints { udp: true, ..plain }), ("tcp", false));
-    }
 
     #[test]
     fn a_codec_has_a_branch_in_the_template_chosen_for_it() {

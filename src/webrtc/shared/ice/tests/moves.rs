@@ -80,6 +80,12 @@ struct Script {
 }
 
 impl Script {
+    /// With two ports, and the agent that it talks to.
+    fn with_agent() -> (Script, Net) {
+        let net = Net::new(Role::Controlled, Role::Controlling, &["10.0.0.1:1"], &["10.0.0.2:1", "10.0.0.2:2"]);
+        (Script { id: 0, now: net.now }, net)
+    }
+
     fn route(port: u16) -> Route {
         let remote = SocketAddr::new("10.0.0.2".parse().unwrap(), port);
         Route { via: Via::Udp, local: addr("10.0.0.1:1"), remote }
@@ -112,9 +118,8 @@ impl Script {
 
 #[test]
 fn who_nominates_decides_even_for_the_worse_pair() {
-    let mut net = Net::new(Role::Controlled, Role::Controlling, &["10.0.0.1:1"], &["10.0.0.2:1", "10.0.0.2:2"]);
     // It nominates its first address, then its second one, and still checks the first.
-    let mut script = Script { id: 0, now: net.now };
+    let (mut script, mut net) = Script::with_agent();
     let agent = &mut net.agents[A];
     script.say(agent, 1, 2_000_000_000, true, 0);
     assert_eq!(agent.selected(), Some(Script::route(1)));
@@ -136,8 +141,7 @@ fn who_nominates_decides_even_for_the_worse_pair() {
 
 #[test]
 fn what_works_is_used_until_the_peer_nominates() {
-    let mut net = Net::new(Role::Controlled, Role::Controlling, &["10.0.0.1:1"], &["10.0.0.2:1", "10.0.0.2:2"]);
-    let mut script = Script { id: 0, now: net.now };
+    let (mut script, mut net) = Script::with_agent();
     let agent = &mut net.agents[A];
     let [first, second] = [1, 2].map(Script::route);
     script.say(agent, 1, 1_000, false, 0);
@@ -159,8 +163,7 @@ fn what_works_is_used_until_the_peer_nominates() {
 
 #[test]
 fn the_way_that_was_used_before_may_be_the_one_that_is_nominated() {
-    let mut net = Net::new(Role::Controlled, Role::Controlling, &["10.0.0.1:1"], &["10.0.0.2:1", "10.0.0.2:2"]);
-    let mut script = Script { id: 0, now: net.now };
+    let (mut script, mut net) = Script::with_agent();
     let agent = &mut net.agents[A];
     script.say(agent, 1, 1_000, false, 0);
     script.say(agent, 1, 1_000, true, 60);
