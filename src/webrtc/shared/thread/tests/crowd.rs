@@ -160,3 +160,16 @@ fn nothing_to_do_is_nothing_done() {
     let allowed = 20 + 10 * began.elapsed().as_secs();
     assert!(wakes() - before < allowed, "{} in {:?}", wakes() - before, began.elapsed());
 }
+
+#[test]
+fn a_thread_that_has_ended_says_so_and_has_no_sessions() {
+    let mut server = Server::of(2, &["127.0.0.1:0"], &[], |_| ());
+    let client = Client::udp(&server, server.udp());
+    let (_client, mut seen) = watch(&mut server, client);
+    assert!(!server.handle.has_ended());
+    wait("not counted", || server.count(|c| &c.sessions) == 1);
+    server.handle.shutdown("the end", None);
+    wait("it goes on", || server.handle.has_ended());
+    wait("its sessions are counted still", || server.count(|c| &c.sessions) == 0);
+    assert_eq!(seen.closed(), "the end");
+}
