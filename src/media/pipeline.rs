@@ -16,6 +16,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Pipeline {
     inner: Option<gst::Pipeline>,
+    /// Stopped before the rest.
+    first: Option<gst::Element>,
     name: String,
 }
 
@@ -34,7 +36,15 @@ impl Pipeline {
                 gst::BusSyncReply::Drop
             });
         }
-        Pipeline { inner: Some(pipeline), name: name.into() }
+        Pipeline { inner: Some(pipeline), first: None, name: name.into() }
+    }
+
+    /// The same, and `first`, an element of it, is stopped before the rest: a source that
+    /// pushes from a thread which many share is never held up by a pipeline that freezes
+    /// half-way through its end (sinks end first, and hold what comes from then on).
+    pub fn ending_first(mut self, first: gst::Element) -> Self {
+        self.first = Some(first);
+        self
     }
 
     /// The pipeline itself, until it is stopped.
@@ -56,14 +66,19 @@ impl Pipeline {
 
     /// Brings the pipeline to NULL and releases it.
     pub async fn stop(mut self) {
-        let Some(p) = self.inner.take() else { return };
-        if let Err(fault) = blocking::run(DEADLINE, move || shut(p)).await {
+        let (Some(p), first) = (self.inner.take(), self.first.take()) else { return };
+        if let Err(fault) = blocking::run(DEADLINE, move || shut(p, first)).await {
             tracing::error!(pipeline = %self.name, "pipeline frozen, left behind: NULL: {fault}");
         }
     }
 }
 
-fn shut(pipeline: gst::Pipeline) {
+fn shut(pipeline: gst::Pipeline, first: Option<gst::Element>) {
+    if let Some(first) = first {
+        // The pipeline leaves it where it is.
+        first.set_locked_state(true);
+        let _ = first.set_state(gst::State::Null);
+    }
     let _ = pipeline.set_state(gst::State::Null);
     if let Some(bus) = pipeline.bus() {
         bus.unset_sync_handler();
@@ -73,7 +88,42 @@ fn shut(pipeline: gst::Pipeline) {
 impl Drop for Pipeline {
     fn drop(&mut self) {
         if let Some(p) = self.inner.take() {
-            blocking::detached(move || shut(p));
+            let first = self.first.take();
+            blocking::detached(move || shut(p, first));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_ends_first_has_ended_before_anything_else_begins_to() {
+        gst::init().unwrap();
+        for first in [true, false] {
+            let inner = gst::parse::launch("fakesrc name=src is-live=true ! fakesink name=sink async=false").unwrap();
+            let inner = inner.downcast::<gst::Pipeline>().unwrap();
+            let src = inner.by_name("src").unwrap();
+            let told: Arc<Mutex<Vec<(String, gst::State)>>> = Arc::default();
+            let all = told.clone();
+            let pipeline = Pipeline::new(inner.clone(), "p", move |message| {
+                if let (gst::MessageView::StateChanged(change), Some(of)) = (message.view(), message.src())
+                    && change.current() < change.old()
+                {
+                    all.lock().unwrap().push((of.name().into(), change.current()));
+                }
+            });
+            let pipeline = if first { pipeline.ending_first(src) } else { pipeline };
+            pipeline.play().await.unwrap();
+            pipeline.stop().await;
+            assert_eq!(inner.current_state(), gst::State::Null);
+            let told = told.lock().unwrap();
+            let at = |name: &str, state| told.iter().position(|t| *t == (name.to_owned(), state));
+            let (gone, holds) = (at("src", gst::State::Ready), at("sink", gst::State::Paused));
+            assert_eq!(gone.unwrap() < holds.unwrap(), first, "{told:?}");
         }
     }
 }

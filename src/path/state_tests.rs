@@ -130,7 +130,7 @@ fn a_changed_source_is_tried_at_once_and_readers_stay() {
 
 #[test]
 fn another_way_is_tried_at_once_and_only_once() {
-    let udp = Hints { udp: true, no_audio: false };
+    let udp = Hints { udp: true, ..Hints::default() };
     let other = Event::Failed(Failure::new(FailureKind::Refused, "461").instead(udp));
     let mut s = started(POLICY);
     assert_eq!(s.step(10, 0.5, other.clone()), [Command::Stop, Command::Start(udp)]);
@@ -195,9 +195,9 @@ fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         (0usize..3, 0usize..3).prop_map(|(h, r)| demand(h, r)),
         Just(Event::Ready),
-        (kind, any::<Option<(bool, bool)>>()).prop_map(|(k, i)| {
+        (kind, any::<Option<(bool, bool, bool)>>()).prop_map(|(k, i)| {
             let mut f = Failure::new(k, "why");
-            f.instead = i.map(|(udp, no_audio)| Hints { udp, no_audio });
+            f.instead = i.map(|(udp, no_audio, rtspsrc)| Hints { udp, no_audio, rtspsrc });
             Event::Failed(f)
         }),
         (0u64..12_000).prop_map(|silent| Event::Tick { silent }),

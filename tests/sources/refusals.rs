@@ -3,7 +3,7 @@
 
 use super::small;
 use super::support::api::{SOON, assert_smooth, frames, reason, track, until_state, view};
-use super::support::camera::Audio;
+use super::support::camera::{Audio, Auth};
 use super::support::faults::Fault;
 use super::support::gateway::{Gateway, paths};
 use super::support::until_true;
@@ -78,6 +78,18 @@ async fn a_camera_that_refuses_tcp_is_asked_for_udp() {
     assert_eq!(no_tcp.plays(), 1);
     frames(&view(&gateway, "noudp").await, 5).await;
     assert_eq!((no_udp.describes(), no_udp.plays()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_camera_that_encrypts_its_packets_plays_by_rtspsrc() {
+    let camera = small().auth(Auth::Digest("oper".into(), "word".into())).misbehave(Fault::Srtp).start();
+    let gateway = Gateway::start(&paths(&[("gate", &camera.url_with_credentials())]));
+    let viewer = view(&gateway, "gate").await;
+    frames(&viewer, 20).await;
+    assert_smooth(&viewer);
+    let transports = camera.counters().transports.lock().unwrap().clone();
+    assert!(transports.iter().all(|t| t.contains("RTP/SAVP/TCP")), "{transports:?}");
+    assert_eq!(camera.plays(), 1);
 }
 
 #[tokio::test]

@@ -56,6 +56,9 @@ impl Server {
         } else {
             tcp | udp
         });
+        if set.faults.contains(&Fault::Srtp) {
+            factory.set_profiles(gst_rtsp::RTSPProfile::SAVP);
+        }
         if let Some(auth) = authentication(camera, &factory) {
             server.set_auth(Some(&auth));
         }

@@ -18,6 +18,8 @@ pub enum Fault {
     NoTcp,
     /// SETUP over UDP is answered with 461.
     NoUdp,
+    /// Its packets are encrypted (RTP/SAVP), with a key for each client.
+    Srtp,
     /// SETUP of the audio track is answered with this status (461, 404 …).
     AudioSetup(u16),
     /// Accepts connections, reads, and never says a word.

@@ -1,9 +1,10 @@
 //! Packets into frames. Pure.
 //!
 //! A source may send packets of its own making or a camera's: a frame is ended by its
-//! marker, or by the next timestamp where the marker is lost; what is no picture
-//! (parameter sets that come under a timestamp or a marker of their own) waits for the
-//! picture. Each key frame leaves with its parameter sets in front.
+//! marker, or by the next timestamp where the marker is lost or stands on every slice (some
+//! cameras with several slices a picture); what is no picture (parameter sets that come
+//! under a timestamp or a marker of their own) waits for the picture. Each key frame leaves
+//! with its parameter sets in front.
 
 use super::units::{self, Shape};
 use super::writer::Writer;
@@ -30,6 +31,13 @@ pub struct Assembler {
     gap: bool,
     /// So were packets of this picture.
     torn: bool,
+    /// The timestamp of the last frame that its marker ended.
+    ended: Option<u32>,
+    /// The camera marks every slice, not every picture: the next timestamp ends a picture.
+    marks_slices: bool,
+    /// These are the other slices of the picture by which that was found: it is out already,
+    /// and where it was a key frame nobody may begin with these.
+    rest: bool,
     /// A fragmented unit that is no slice: it may be several ([`units::split`]).
     side: Option<Vec<u8>>,
     /// The parameter sets in it, and those of the last key frame.
@@ -101,7 +109,8 @@ impl Assembler {
             }
             Shape::Unknown => {}
         }
-        if packet.marker && self.begun {
+        if packet.marker && self.begun && !self.marks_slices {
+            self.ended = Some(self.timestamp);
             self.finish(Some(format), &mut done);
         }
     }
@@ -120,11 +129,14 @@ impl Assembler {
 
     /// A slice begins.
     fn begins(&mut self, body: &[u8]) {
-        if !self.begun && self.gap {
-            match units::is_first(body) {
-                true => self.gap = false,
-                false => self.torn = true,
-            }
+        if self.begun || units::is_first(body) {
+            self.gap &= self.begun;
+            return;
+        }
+        self.torn |= self.gap;
+        // More of a picture whose last packet is said to have come, and nothing was lost.
+        if !self.gap && self.ended == Some(self.timestamp) {
+            (self.marks_slices, self.rest) = (true, true);
         }
     }
 
@@ -183,7 +195,8 @@ impl Assembler {
     }
 
     fn finish(&mut self, format: Option<Format>, done: &mut impl FnMut(Frame, Option<&[u8]>)) {
-        let (key, picture) = (std::mem::take(&mut self.key), std::mem::take(&mut self.picture));
+        let rest = std::mem::take(&mut self.rest);
+        let (key, picture) = (std::mem::take(&mut self.key) && !rest, std::mem::take(&mut self.picture));
         let torn = std::mem::take(&mut self.torn);
         self.begun = false;
         let frame = self.writer.take();

@@ -60,7 +60,8 @@ fn feed(a: &mut Assembler, codec: &Codec, packets: &[Sent<'_>]) -> Got {
 
 /// Numbers the packets.
 fn assemble(codec: &Codec, packets: &[(bool, u32, &[u8])]) -> Vec<Frame> {
-    let numbered: Vec<Sent<'_>> = packets.iter().zip(65_530u16..).map(|((m, t, p), n)| (*m, n, *t, *p)).collect();
+    let numbered: Vec<Sent<'_>> =
+        packets.iter().zip(0u16..).map(|((m, t, p), n)| (*m, n.wrapping_add(65_530), *t, *p)).collect();
     feed(&mut Assembler::default(), codec, &numbered).frames
 }
 
@@ -100,6 +101,29 @@ fn a_frame_ends_with_its_marker() {
 fn a_lost_marker_ends_the_frame_with_the_next_timestamp() {
     let f = assemble(&H264, &[(false, 1, &[0x61, 1]), (true, 2, &[0x41, 1])]);
     assert_eq!(f.iter().map(|f| f.timestamp).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn a_marker_on_every_slice_tears_one_picture_at_most() {
+    // first_mb_in_slice: 0, and more (its first bit).
+    let (first, more): (&[u8], &[u8]) = (&[0x41, 0x9a, 1], &[0x41, 0x2a, 1]);
+    let picture = |ts| [(true, ts, first), (true, ts, more), (true, ts, more)];
+    let (key, rest): (&[u8], &[u8]) = (&[0x65, 0x88, 1], &[0x65, 0x28, 1]);
+    let mut sent: Vec<_> = vec![(false, 0, SPS), (false, 0, PPS), (true, 0, key), (true, 0, rest), (true, 0, rest)];
+    sent.extend((1..=3).flat_map(picture));
+    let f = assemble(&H264, &sent);
+    let got: Vec<_> = f.iter().map(|f| (f.timestamp, f.key)).collect();
+    assert_eq!(got, [(0, true), (0, false), (1, false), (2, false)], "nobody begins with the rest; the last one waits");
+    let slices = |f: &Frame| f.data.windows(3).filter(|w| [key, rest, first, more].contains(w)).count();
+    assert_eq!(f.iter().map(slices).collect::<Vec<_>>(), [1, 2, 3, 3]);
+    // Two fields with a marker each under one timestamp are two pictures, as before.
+    let fields = [(true, 1, first), (true, 1, first), (true, 2, first), (true, 2, first)];
+    assert_eq!(assemble(&H264, &fields).len(), 4);
+    // Also where one loses its first slice.
+    let mut a = Assembler::default();
+    let lossy: [Sent<'_>; 5] =
+        [(false, 1, 1, first), (true, 2, 1, more), (true, 4, 1, more), (true, 5, 2, first), (true, 6, 3, first)];
+    assert_eq!(feed(&mut a, &H264, &lossy).frames.len(), 4);
 }
 
 #[test]

@@ -137,6 +137,10 @@ fn explain(status: Option<u32>, debug: &str, message: &str, about: &About) -> (F
     if has("end-of-file") || has("System error") {
         return (FailureKind::Refused, format!("camera at {address} closes the connection instead of answering"));
     }
+    if has("redirected to RTSPS") {
+        let reason = "camera sends us on to RTSPS: write rtsps:// and its port into source";
+        return (FailureKind::Refused, reason.into());
+    }
     if has("SDP") {
         return (FailureKind::Refused, "camera does not describe a stream: check the path in the URL".into());
     }

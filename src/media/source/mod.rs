@@ -76,6 +76,8 @@ pub struct Hints {
     pub udp: bool,
     /// The camera refused the audio track: go without.
     pub no_audio: bool,
+    /// The camera wants what our own source does not speak (SRTP): take GStreamer's.
+    pub rtspsrc: bool,
 }
 
 /// What a source tells its path.

@@ -42,6 +42,8 @@ struct Attempt {
     turned_down: TurnedDown,
     tcp_only: bool,
     automatic: bool,
+    /// By our own source.
+    direct: bool,
     playing: Mutex<Option<Choice>>,
     failed: AtomicBool,
 }
@@ -74,7 +76,7 @@ pub fn build(
         ));
     }
     let (_, udp) = protocols(transport, spec.hints);
-    let direct = own.is_none() && !url.tls && !udp;
+    let direct = own.is_none() && !url.tls && !udp && !spec.hints.rtspsrc;
     let src = if direct {
         pull::RtspSrc::new(pull::Conf { url: url.clone(), patience: spec.read_timeout }).upcast()
     } else {
@@ -97,6 +99,7 @@ pub fn build(
         turned_down,
         tcp_only: !udp,
         automatic: transport == Transport::Automatic,
+        direct,
         playing: Mutex::new(None),
         failed: AtomicBool::new(false),
     });
@@ -109,7 +112,8 @@ pub fn build(
         }
     }
     let on_message = attempt.clone();
-    Ok(Pipeline::new(pipeline, &spec.path, move |m| on_message.message(m)))
+    let pipeline = Pipeline::new(pipeline, &spec.path, move |m| on_message.message(m));
+    Ok(if direct { pipeline.ending_first(src) } else { pipeline })
 }
 
 fn connect(src: &gst::Element, pipeline: &gst::Pipeline, attempt: &Arc<Attempt>) {
@@ -148,6 +152,11 @@ impl Attempt {
 
     /// The camera's SDP is here: choose the template and the streams.
     fn described(&self, message: &gst_sdp::SDPMessage) {
+        // Our own source has no SRTP.
+        if self.direct && message.medias().any(|m| m.proto().is_some_and(|p| p.contains("/SAVP"))) {
+            let failure = Failure::new(FailureKind::Unplayable, "camera encrypts its packets (SRTP)");
+            return self.fail(failure.instead(Hints { rtspsrc: true, ..self.hints }));
+        }
         let streams = sdp::streams(message);
         // What an own template has no branch for is not asked of the camera, and not
         // promised to readers.

@@ -17,6 +17,9 @@ const AGENT: &str = concat!("camgate/", env!("CARGO_PKG_VERSION"));
 const UNSENT: usize = 16 * 1024;
 /// Of one name so many addresses are tried.
 const ADDRESSES: usize = 8;
+/// Signs of life in a row that a camera refuses with the password before it, whatever it says
+/// of nonces.
+const REFUSALS: u8 = 2;
 /// Answers to one request, and the retries with credentials, at most.
 const TRIES: usize = 3;
 
@@ -35,6 +38,8 @@ pub enum Fault {
     Nonsense,
     /// An answer that says no.
     Status(u16),
+    /// It sends us on to RTSPS, which is another way to connect: the configuration's business.
+    Rtsps,
     /// An answer without a description.
     NoSdp,
     /// No stream of it was selected.
@@ -62,6 +67,12 @@ pub struct Connection {
     patience: Duration,
     /// What did not fit into the socket.
     unsent: Vec<u8>,
+    /// Whether the last request whose answer nobody waits for had credentials.
+    shown: bool,
+    /// So many answers in a row have refused them.
+    refusals: u8,
+    /// They hold no longer: the camera is asked for nothing more, for that locks accounts.
+    refused: bool,
     acknowledged: bool,
 }
 
@@ -96,13 +107,16 @@ impl Connection {
             session: None,
             patience,
             unsent: Vec::new(),
+            shown: false,
+            refusals: 0,
+            refused: false,
             acknowledged: false,
         })
     }
 
-    /// Packets will come.
-    pub fn play(&mut self) {
-        self.inbox.play();
+    /// Packets will come, of these channels.
+    pub fn play(&mut self, channels: impl IntoIterator<Item = u8>) {
+        self.inbox.play(channels);
     }
 
     /// Reads once. May be dropped at any time without losing a byte.
@@ -197,16 +211,29 @@ impl Connection {
 
     /// Asks without waiting: [`Connection::heard`] gets the answer.
     pub fn post(&mut self, auth: &mut Auth, method: &str, url: &str) {
-        let (request, _) = self.request(auth, method, url, &[]);
+        if self.refused {
+            return;
+        }
+        let (request, shown) = self.request(auth, method, url, &[]);
+        self.shown = shown;
         self.send(&request);
     }
 
-    /// A message that came between packets: a request is answered; an answer is of interest
-    /// where it brings a new nonce.
+    /// A message that came between packets: a request is answered; an answer brings a new
+    /// nonce for the next sign of life, or the news that our credentials hold no longer. Then
+    /// no other follows, and the camera ends the session when it likes.
     pub fn heard(&mut self, message: &Message, auth: &mut Auth) {
         match message.start {
             Start::Request(_) => self.send(&message::answer(message)),
-            Start::Response(401) => drop(auth.challenged(message.all("www-authenticate"), true)),
+            Start::Response(401) => {
+                let renewed = auth.challenged(message.all("www-authenticate"), self.shown);
+                self.refusals += u8::from(self.shown);
+                self.refused = self.shown && (!renewed || self.refusals >= REFUSALS);
+            }
+            Start::Response(200..300) => {
+                auth.accepted(self.shown);
+                self.refusals = 0;
+            }
             Start::Response(_) => {}
         }
     }
@@ -228,7 +255,7 @@ impl Connection {
     /// Ends the session, in at most `within`. Waits for the answer, since closing before
     /// all packets are read resets the connection, and the camera may never read this.
     pub async fn tear_down(mut self, mut auth: Auth, url: &str, within: Duration) {
-        if self.session.is_none() {
+        if self.session.is_none() || self.refused {
             return;
         }
         self.patience = within;

@@ -93,6 +93,7 @@ fn message(src: &RtspSrc, fault: Fault) -> gst::Message {
         Fault::Broken => ("Could not read from resource.", "System error"),
         Fault::Nonsense => ("Could not read from resource.", "Parse error"),
         Fault::Status(_) => ("Could not read from resource.", "the camera's answer is no success"),
+        Fault::Rtsps => ("Could not read from resource.", "redirected to RTSPS"),
         Fault::NoSdp => ("Could not read from resource.", "Server can not provide an SDP."),
         Fault::Nothing => ("Could not read from resource.", "no stream was selected"),
         Fault::Flow(gst::FlowError::NotNegotiated) => {

@@ -66,9 +66,9 @@ pub fn control(base: &str, control: Option<&str>) -> String {
     }
 }
 
-/// Where a redirection leads (RFC 2326 §11.3): plain RTSP only, without credentials.
+/// Where a redirection leads (RFC 2326 §11.3), without credentials.
 pub fn redirected(location: &str) -> Option<RtspUrl> {
-    RtspUrl::parse(&absolute(location)?).ok().filter(|url| !url.tls)
+    RtspUrl::parse(&absolute(location)?).ok()
 }
 
 #[cfg(test)]
@@ -127,7 +127,8 @@ mod tests {
     fn where_a_redirection_leads() {
         let url = redirected("rtsp://u:p@10.0.0.2:8554/x?y").unwrap();
         assert_eq!((url.location().as_str(), url.user), ("rtsp://10.0.0.2:8554/x?y", None));
-        for bad in ["", "/x", "http://c/", "rtsps://c/", "rtsp://", "rtsp://c/a b"] {
+        assert!(redirected("rtsps://c/").is_some_and(|url| url.tls));
+        for bad in ["", "/x", "http://c/", "rtsp://", "rtsp://c/a b"] {
             assert!(redirected(bad).is_none(), "{bad}");
         }
     }

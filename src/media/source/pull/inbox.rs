@@ -11,6 +11,8 @@ const READ: usize = 4 * 1024;
 const MOST: usize = 3 * super::message::PART;
 /// So much garbage between two packets, bytes, and nobody finds the way back.
 const LOST: usize = 256 * 1024;
+/// What stands between messages and says nothing.
+const BLANK: [u8; 3] = *b"\r\n ";
 /// `$`, channel, length.
 const HEAD: usize = 4;
 
@@ -31,7 +33,11 @@ pub struct Inbox {
     end: usize,
     /// Packets may come: garbage is passed over. Before, it is somebody else's protocol.
     playing: bool,
-    /// Bytes passed over since the last packet or message.
+    /// The channels that were set up.
+    channels: Box<[bool; 256]>,
+    /// Garbage was passed over since the last packet or message, and not empty lines alone.
+    lost: bool,
+    /// Bytes passed over since then.
     skipped: usize,
     /// Bytes passed over in all.
     pub garbage: u64,
@@ -48,14 +54,17 @@ enum Next {
 
 impl Default for Inbox {
     fn default() -> Self {
-        Inbox { data: vec![0; ROOM], start: 0, end: 0, playing: false, skipped: 0, garbage: 0 }
+        let channels = Box::new([false; 256]);
+        Inbox { data: vec![0; ROOM], start: 0, end: 0, playing: false, channels, lost: false, skipped: 0, garbage: 0 }
     }
 }
 
 impl Inbox {
-    /// From now on packets come.
-    pub fn play(&mut self) {
+    /// From now on packets come, of these channels. Others are taken where one begins behind
+    /// another, and not where a beginning is looked for in garbage.
+    pub fn play(&mut self, channels: impl IntoIterator<Item = u8>) {
         self.playing = true;
+        channels.into_iter().for_each(|c| self.channels[usize::from(c)] = true);
     }
 
     /// Where the next bytes go; [`Inbox::filled`] tells how many came.
@@ -82,20 +91,22 @@ impl Inbox {
     pub fn next(&mut self) -> Result<Option<Item<'_>>, Nonsense> {
         loop {
             let pending = self.data.get(self.start..self.end).unwrap_or_default();
-            match look(pending, self.playing)? {
+            let lost = self.lost.then_some(&*self.channels);
+            match look(pending, self.playing, lost)? {
                 Next::Packet(channel, length) => {
                     let from = self.start;
                     self.start += length;
-                    self.skipped = 0;
+                    (self.skipped, self.lost) = (0, false);
                     let data = self.data.get(from + HEAD..self.start).unwrap_or_default();
                     return Ok(Some(Item::Packet { channel, data }));
                 }
                 Next::Message(message, length) => {
                     self.start += length;
-                    self.skipped = 0;
+                    (self.skipped, self.lost) = (0, false);
                     return Ok(Some(Item::Message(message)));
                 }
                 Next::Garbage(bytes) => {
+                    self.lost |= !pending.first().is_some_and(|b| BLANK.contains(b));
                     self.start += bytes;
                     self.skipped += bytes;
                     self.garbage += bytes as u64;
@@ -110,15 +121,16 @@ impl Inbox {
     }
 }
 
-/// What `data` begins with.
-fn look(data: &[u8], playing: bool) -> Result<Next, Nonsense> {
+/// What `data` begins with; `lost`: behind garbage, and the channels that may come.
+fn look(data: &[u8], playing: bool, lost: Option<&[bool; 256]>) -> Result<Next, Nonsense> {
     match data {
         [] => Ok(Next::More(1)),
         // Some cameras put an empty line behind a body.
-        [b'\r' | b'\n' | b' ', ..] => Ok(Next::Garbage(1)),
+        [b, ..] if BLANK.contains(b) => Ok(Next::Garbage(1)),
         [b'$', channel, high, low, rest @ ..] => {
             let length = HEAD + usize::from(u16::from_be_bytes([*high, *low]));
-            if playing && !plausible(*channel, length - HEAD, rest) {
+            let strange = lost.is_some_and(|known| !known[usize::from(*channel)]);
+            if playing && (strange || !plausible(*channel, length - HEAD, rest)) {
                 Ok(Next::Garbage(1 + resume(data.get(1..).unwrap_or_default())))
             } else if data.len() < length {
                 Ok(Next::More(length))
@@ -197,7 +209,7 @@ mod tests {
 
     fn playing() -> Inbox {
         let mut inbox = Inbox::default();
-        inbox.play();
+        inbox.play([0, 1]);
         inbox
     }
 
@@ -221,6 +233,19 @@ mod tests {
             let last = got.last().unwrap().as_ref().unwrap();
             assert_eq!((last.0, last.1.len(), last.1[3]), (0, 100, 3), "{garbage:x?}");
         }
+    }
+
+    #[test]
+    fn behind_garbage_only_what_was_set_up_begins_a_packet() {
+        // A piece of a picture that looks like the head of a long packet, of nobody's channel.
+        let trap = b"\0\xff$\x7f\xff\x00\x80".to_vec();
+        let data = [packet(0, 1, 100), trap, packet(0, 2, 100), packet(8, 3, 100)].concat();
+        let got: Vec<Got> = feed(&mut playing(), &data, 50).unwrap();
+        let channels: Vec<u8> = got.iter().flatten().map(|p| p.0).collect();
+        assert_eq!(channels, [0, 0, 8], "and it does not wait for 65,000 bytes");
+        // An empty line is no garbage.
+        let data = [packet(0, 1, 100), b"\r\n".to_vec(), packet(8, 2, 100)].concat();
+        assert_eq!(feed(&mut playing(), &data, 50).unwrap().len(), 2);
     }
 
     #[test]
@@ -249,7 +274,7 @@ mod tests {
 
         #[test]
         fn fuzz_inbox(data in crate::fuzz::mutated(vec![[packet(0, 1, 40), OK.to_vec(), packet(1, 2, 28)].concat()]), piece in 1usize..200, plays in any::<bool>()) {
-            let mut inbox = Inbox { playing: plays, ..Inbox::default() };
+            let mut inbox = if plays { playing() } else { Inbox::default() };
             if let Ok(got) = feed(&mut inbox, &data, piece) {
                 let bytes: usize = got.iter().flatten().map(|(_, d)| d.len() + HEAD).sum();
                 prop_assert!(bytes <= data.len());

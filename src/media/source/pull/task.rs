@@ -18,8 +18,9 @@ use super::track::{Track, Tracks};
 use crate::config::RtspUrl;
 use crate::media::blocking;
 
-/// Between two signs of life, where half of the session's time is not shorter. Cameras end
-/// sessions after 10 s at the shortest; some say nothing of it.
+/// Between two signs of life, where a third of the session's time is not shorter (one may
+/// be answered with a new nonce). Cameras end sessions after 10 s at the shortest; some say
+/// nothing of it.
 const EVERY: Duration = Duration::from_secs(5);
 /// So many cameras may send us on to the next one.
 const REDIRECTIONS: usize = 5;
@@ -89,7 +90,7 @@ impl Talk {
         let (tracks, timeout) = self.set_up(element, streams, &base).await?;
         let mut tracks = Tracks::new(element.clone().upcast(), tracks);
         let Some(connection) = &mut self.connection else { return Err(Fault::Closed) };
-        connection.play();
+        connection.play(tracks.channels());
         let range = [("Range", "npt=0.000-")];
         tracks.arrived();
         let early = |channel, data: &[u8]| {
@@ -97,7 +98,7 @@ impl Talk {
             tracks.packet(channel, data)
         };
         success(connection.ask(&mut self.auth, ("PLAY", &self.aggregate), &range, early).await?)?;
-        let every = EVERY.min(timeout / 2);
+        let every = EVERY.min(timeout / 3);
         let mut due = std::pin::pin!(sleep(every));
         let ended = loop {
             // What came with the answer first.
@@ -145,7 +146,11 @@ impl Talk {
             let accept = [("Accept", "application/sdp")];
             let answer = connection.ask(&mut self.auth, ("DESCRIBE", &location), &accept, none).await?;
             if let (Start::Response(300..400), Some(to)) = (&answer.start, answer.header("location")) {
-                let Some(next) = headers::redirected(to) else { break };
+                let next = match headers::redirected(to) {
+                    Some(next) if next.tls => return Err(Fault::Rtsps),
+                    Some(next) => next,
+                    None => break,
+                };
                 self.auth.sent_elsewhere(next.host.eq_ignore_ascii_case(&url.host));
                 url = next;
                 continue;

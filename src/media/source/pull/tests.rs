@@ -303,13 +303,17 @@ async fn a_camera_sends_us_to_another_one() {
     run.stop().await;
     assert_eq!(target.lines()[..2], ["OPTIONS /other", "DESCRIBE /other"]);
     // In a circle, or to what we do not speak.
-    for to in ["rtsp://SELF/s", "rtsps://SELF/s", "http://SELF/", "\x01"] {
+    let (refused, secure) = ("camera answered with an error (302)", "camera sends us on to RTSPS");
+    for (to, words) in
+        [("rtsp://SELF/s", refused), ("rtsps://SELF/s", secure), ("http://SELF/", refused), ("\x01", refused)]
+    {
         let circle = Stub::start(move |asked, at| match asked.method.as_str() {
             "DESCRIBE" => asked.answer("301 Moved", &format!("Location: {}\r\n", to.replace("SELF", at))),
             _ => usual(asked, b""),
         });
         let failure = failure_of(&format!("rtsp://{}/s", circle.place)).await;
-        assert_eq!(failure, Failure::new(FailureKind::Refused, "camera answered with an error (302)"));
+        assert_eq!((failure.kind, failure.instead), (FailureKind::Refused, None));
+        assert!(failure.reason.starts_with(words), "{failure:?}");
         assert!(circle.asked().len() <= 12);
     }
 }
@@ -340,6 +344,85 @@ async fn a_stale_nonce_and_a_wrong_password() {
     assert_eq!(no.asked().iter().filter(|a| a.text.contains("Authorization")).count(), 1);
     let failure = failure_of(&format!("rtsp://{}/s", no.place)).await;
     assert_eq!(failure, Failure::new(FailureKind::Unauthorized, "camera wants a user name and a password (401)"));
+}
+
+#[tokio::test]
+async fn a_password_that_holds_no_longer_is_shown_once_more() {
+    let camera = Stub::start(|asked, _| {
+        let challenge = |nonce: u8| {
+            asked
+                .answer("401 No", &format!("WWW-Authenticate: Digest realm=\"c\", qop=\"auth\", nonce=\"{nonce}\"\r\n"))
+        };
+        match asked.header("Authorization") {
+            None => challenge(1),
+            // The nonce has run out, once; later the password is another one.
+            Some(shown) if asked.method == "GET_PARAMETER" => match shown.contains("nonce=\"2\"") {
+                true if shown.contains("nc=00000003") => challenge(3),
+                true => usual(asked, b""),
+                false if shown.contains("nonce=\"1\"") => challenge(2),
+                false => challenge(4),
+            },
+            Some(_) => usual(asked, &key_frame(1, 1)),
+        }
+    });
+    let mut run = Run::start(&format!("rtsp://oper:word@{}/s", camera.place)).await;
+    run.ready().await;
+    let alive = |asked: &[Asked]| asked.iter().filter(|a| a.method == "GET_PARAMETER").count();
+    camera.until("the last sign of life", |asked| alive(asked) == 5).await;
+    // Meanwhile another camera has three.
+    let other = Stub::start(|asked, _| usual(asked, &key_frame(1, 1)));
+    let mut beside = Run::start(&format!("rtsp://{}/s", other.place)).await;
+    other.until("three signs of life", |asked| alive(asked) == 3).await;
+    run.stop().await;
+    beside.stop().await;
+    assert_eq!(alive(&camera.asked()), 5, "{:#?}", camera.asked());
+    assert!(camera.asked().iter().all(|a| a.method != "TEARDOWN"), "the password once more");
+}
+
+#[tokio::test]
+async fn a_camera_that_wants_a_password_for_parameters_alone_is_kept_alive_nevertheless() {
+    let camera = Stub::start(|asked, _| match asked.method.as_str() {
+        "GET_PARAMETER" => asked.answer("401 No", "WWW-Authenticate: Basic realm=\"c\"\r\n"),
+        _ => usual(asked, &key_frame(1, 1)),
+    });
+    let mut run = Run::start(&format!("rtsp://{}/s", camera.place)).await;
+    run.ready().await;
+    let alive = |asked: &[Asked]| asked.iter().filter(|a| a.method == "GET_PARAMETER").count() == 3;
+    camera.until("three signs of life", alive).await;
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_nonce_that_is_always_stale_ends_the_signs_of_life() {
+    let camera = Stub::start(|asked, _| match asked.method.as_str() {
+        "GET_PARAMETER" => asked.answer("401 No", "WWW-Authenticate: Digest realm=\"c\", nonce=\"1\", stale=TRUE\r\n"),
+        _ => usual(asked, &key_frame(1, 1)),
+    });
+    let mut run = Run::start(&format!("rtsp://oper:word@{}/s", camera.place)).await;
+    run.ready().await;
+    let shown = |asked: &[Asked]| asked.iter().filter(|a| a.text.contains("Authorization")).count();
+    camera.until("two attempts", |asked| shown(asked) == 2).await;
+    let other = Stub::start(|asked, _| usual(asked, &key_frame(1, 1)));
+    let mut beside = Run::start(&format!("rtsp://{}/s", other.place)).await;
+    other.until("signs of life", |asked| asked.iter().filter(|a| a.method == "GET_PARAMETER").count() == 3).await;
+    assert_eq!(shown(&camera.asked()), 2, "{:#?}", camera.asked());
+    run.stop().await;
+    beside.stop().await;
+}
+
+#[tokio::test]
+async fn what_we_cannot_decrypt_is_left_to_rtspsrc() {
+    let camera = Stub::start(|asked, _| match asked.method.as_str() {
+        "DESCRIBE" => {
+            let sdp = SDP.replace("RTP/AVP", "RTP/SAVP");
+            let length = sdp.len();
+            let head = asked.ok(&format!("Content-Type: application/sdp\r\nContent-Length: {length}\r\n"));
+            [head, sdp.into()].concat()
+        }
+        _ => usual(asked, b""),
+    });
+    let failure = failure_of(&format!("rtsp://{}/s", camera.place)).await;
+    assert_eq!(failure.instead, Some(Hints { rtspsrc: true, ..Hints::default() }));
 }
 
 #[tokio::test]

@@ -97,6 +97,11 @@ impl Tracks {
         Tracks { tracks, element, now: None }
     }
 
+    /// Those of all.
+    pub fn channels(&self) -> impl Iterator<Item = u8> {
+        self.tracks.iter().flat_map(|t| [t.channels.0, t.channels.1])
+    }
+
     /// Something was read: packets from now on came now.
     pub fn arrived(&mut self) {
         self.now = self.element.current_running_time();
