@@ -171,8 +171,8 @@ impl Sink for MediaSink {
 }
 
 impl MediaSink {
-    /// A camera that plays and sends nothing was seen twice, once in thousands of starts: what
-    /// it looks like, for the log of the test that fails.
+    /// A camera that plays and sends nothing was seen twice in thousands of starts: what it
+    /// looks like, for the log of the test that fails.
     fn tell(&self) {
         let top = std::iter::successors(self.src.parent(), |o| o.parent()).last();
         let Some(top) = top.and_then(|t| t.downcast::<gst::Bin>().ok()) else { return };

@@ -2,7 +2,7 @@
 //!
 //! A source may send packets of its own making or a camera's: a frame is ended by its
 //! marker, or by the next timestamp where the marker is lost or stands on every slice (some
-//! cameras with several slices a picture); what is no picture (parameter sets that come
+//! cameras with several slices a picture: theirs leave one picture late); what is no picture (parameter sets that come
 //! under a timestamp or a marker of their own) waits for the picture. Each key frame leaves
 //! with its parameter sets in front.
 
@@ -79,7 +79,10 @@ impl Assembler {
         if ahead != 0 {
             self.lost(format);
         }
-        if self.begun && self.timestamp != packet.timestamp {
+        // Without markers, parameter sets say where a picture begins, too: they may come under
+        // the timestamp of the one before.
+        let begins = self.marks_slices && units::leads_with_sets(format, packet.payload);
+        if self.begun && (begins || self.timestamp != packet.timestamp) {
             self.finish(Some(format), &mut done);
         }
         if self.writer.is_empty() {

@@ -116,6 +116,10 @@ fn a_marker_on_every_slice_tears_one_picture_at_most() {
     assert_eq!(got, [(0, true), (0, false), (1, false), (2, false)], "nobody begins with the rest; the last one waits");
     let slices = |f: &Frame| f.data.windows(3).filter(|w| [key, rest, first, more].contains(w)).count();
     assert_eq!(f.iter().map(slices).collect::<Vec<_>>(), [1, 2, 3, 3]);
+    // Parameter sets under the timestamp before: the picture before is no key frame for them.
+    sent.extend([(true, 3, SPS), (true, 3, PPS), (true, 4, key), (true, 4, rest), (true, 5, first)]);
+    let got: Vec<_> = assemble(&H264, &sent).iter().skip(4).map(|f| (f.timestamp, f.key)).collect();
+    assert_eq!(got, [(3, false), (4, true)]);
     // Two fields with a marker each under one timestamp are two pictures, as before.
     let fields = [(true, 1, first), (true, 1, first), (true, 2, first), (true, 2, first)];
     assert_eq!(assemble(&H264, &fields).len(), 4);

@@ -146,6 +146,24 @@ pub fn is_key(format: Format, kind: u8) -> bool {
     }
 }
 
+/// SPS, PPS, VPS.
+pub fn is_set(format: Format, kind: u8) -> bool {
+    match format {
+        Format::H264 => matches!(kind, 7 | 8),
+        Format::H265 => (32..=34).contains(&kind),
+    }
+}
+
+/// Whether a payload begins with a parameter set.
+pub fn leads_with_sets(format: Format, payload: &[u8]) -> bool {
+    let first = match shape(format, payload) {
+        Shape::Whole => payload.first(),
+        Shape::Aggregate(rest) => rest.get(2),
+        Shape::Fragment { .. } | Shape::Unknown => None,
+    };
+    first.is_some_and(|first| is_set(format, kind(format, *first)))
+}
+
 /// What nobody needs: access unit delimiters and filler.
 pub fn is_ballast(format: Format, kind: u8) -> bool {
     match format {

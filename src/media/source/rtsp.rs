@@ -300,7 +300,7 @@ impl Attempt {
             } else if choice.selected.len() > 1 && of_sound {
                 failure.reason = "camera's audio cannot be read".into();
                 failure = failure.instead(Hints { no_audio: true, ..self.hints });
-            } else if choice.selected.len() > 1 && status.is_some_and(|s| !matches!(s, 453 | 503)) {
+            } else if choice.selected.len() > 1 && status.is_some_and(|s| !matches!(s, 401 | 407 | 453 | 503)) {
                 // Refused in SETUP, for more than the moment, and there is an audio
                 // track to do without.
                 failure = failure.instead(Hints { no_audio: true, ..self.hints });

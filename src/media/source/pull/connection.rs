@@ -17,8 +17,8 @@ const AGENT: &str = concat!("camgate/", env!("CARGO_PKG_VERSION"));
 const UNSENT: usize = 16 * 1024;
 /// Of one name so many addresses are tried.
 const ADDRESSES: usize = 8;
-/// Signs of life in a row that a camera refuses with the password before it, whatever it says
-/// of nonces.
+/// After so many refusals in a row of requests with the password none follows, whatever the
+/// camera says of nonces.
 const REFUSALS: u8 = 2;
 /// Answers to one request, and the retries with credentials, at most.
 const TRIES: usize = 3;
@@ -89,6 +89,11 @@ async fn connect(url: &RtspUrl, patience: Duration) -> std::io::Result<TcpStream
         }
     }
     Err(last)
+}
+
+/// What an answer wants to see.
+fn challenges(answer: &Message) -> impl Iterator<Item = &str> {
+    answer.all("www-authenticate").chain(answer.all("proxy-authenticate"))
 }
 
 impl Connection {
@@ -169,13 +174,17 @@ impl Connection {
             let answer = timeout(patience, exchange).await.map_err(|_| Fault::Silent)??;
             match answer.start {
                 Start::Response(401 | 407) if tries < TRIES => {
-                    let values = answer.all("www-authenticate").chain(answer.all("proxy-authenticate"));
-                    if !auth.challenged(values, shown) {
+                    if !auth.challenged(challenges(&answer), shown) {
+                        self.refused |= shown;
                         return Ok(answer);
                     }
                 }
                 Start::Response(200..300) => {
                     auth.accepted(shown);
+                    return Ok(answer);
+                }
+                Start::Response(401 | 407) => {
+                    self.refused |= shown;
                     return Ok(answer);
                 }
                 _ => return Ok(answer),
@@ -225,16 +234,28 @@ impl Connection {
     pub fn heard(&mut self, message: &Message, auth: &mut Auth) {
         match message.start {
             Start::Request(_) => self.send(&message::answer(message)),
-            Start::Response(401) => {
-                let renewed = auth.challenged(message.all("www-authenticate"), self.shown);
-                self.refusals += u8::from(self.shown);
-                self.refused = self.shown && (!renewed || self.refusals >= REFUSALS);
-            }
-            Start::Response(200..300) => {
+            // What came late is about a request before it: it decides nothing.
+            Start::Response(_) if message.cseq().is_some_and(|n| n != self.cseq) => {}
+            Start::Response(401 | 407) => self.challenged(message, auth),
+            Start::Response(100..200 | 403) => {}
+            // It has heard us, whatever it thinks of the method (451, 501).
+            Start::Response(_) => {
                 auth.accepted(self.shown);
                 self.refusals = 0;
             }
-            Start::Response(_) => {}
+        }
+    }
+
+    fn challenged(&mut self, message: &Message, auth: &mut Auth) {
+        let renewed = auth.challenged(challenges(message), self.shown);
+        if !self.shown {
+            return;
+        }
+        self.refusals = self.refusals.saturating_add(1);
+        if !self.refused && (!renewed || self.refusals >= REFUSALS) {
+            let camera = self.socket.peer_addr().map(|a| a.to_string()).unwrap_or_default();
+            tracing::warn!(%camera, "camera refuses the password that it took: no more signs of life, it may end the stream");
+            self.refused = true;
         }
     }
 

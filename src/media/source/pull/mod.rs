@@ -4,7 +4,7 @@
 //! twice what they need to. Here all of them are read on a few shared threads, and a
 //! picture goes through its pipeline in one piece. The pipeline is one as any other: the
 //! element of [`element`] stands in rtspsrc's place, with its pads and its signals, and
-//! operators' own templates, RTSPS, UDP and multicast stay with rtspsrc.
+//! operators' own templates, RTSPS, SRTP, UDP and multicast stay with rtspsrc.
 //!
 //! | part | what it does |
 //! |---|---|

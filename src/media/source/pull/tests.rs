@@ -358,7 +358,8 @@ async fn a_password_that_holds_no_longer_is_shown_once_more() {
             // The nonce has run out, once; later the password is another one.
             Some(shown) if asked.method == "GET_PARAMETER" => match shown.contains("nonce=\"2\"") {
                 true if shown.contains("nc=00000003") => challenge(3),
-                true => usual(asked, b""),
+                // It has heard us.
+                true => asked.answer("451 No", ""),
                 false if shown.contains("nonce=\"1\"") => challenge(2),
                 false => challenge(4),
             },
@@ -423,6 +424,25 @@ async fn what_we_cannot_decrypt_is_left_to_rtspsrc() {
     });
     let failure = failure_of(&format!("rtsp://{}/s", camera.place)).await;
     assert_eq!(failure.instead, Some(Hints { rtspsrc: true, ..Hints::default() }));
+}
+
+#[tokio::test]
+async fn a_password_that_is_good_for_describing_alone_is_not_shown_on_and_on() {
+    let camera = Stub::start(|asked, _| {
+        let challenge = |nonce: &str| {
+            asked.answer("401 No", &format!("WWW-Authenticate: Digest realm=\"c\", nonce=\"{nonce}\"\r\n"))
+        };
+        match asked.header("Authorization") {
+            None => challenge("1"),
+            Some(_) if asked.method == "PLAY" => challenge("2"),
+            Some(_) => usual(asked, b""),
+        }
+    });
+    let failure = failure_of(&format!("rtsp://oper:word@{}/s", camera.place)).await;
+    assert_eq!(failure, Failure::new(FailureKind::Unauthorized, "camera refused the password (401)"));
+    let methods: Vec<String> = camera.asked().into_iter().map(|a| a.method).collect();
+    // Twice, since it may have been the nonce; no TEARDOWN, and not again without sound.
+    assert_eq!(methods, ["OPTIONS", "OPTIONS", "DESCRIBE", "SETUP", "SETUP", "PLAY", "PLAY"]);
 }
 
 #[tokio::test]
