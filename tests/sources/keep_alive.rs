@@ -33,6 +33,9 @@ async fn a_session_with_a_timeout_goes_on() {
     }
     let indices = a.with(|log| log.video.indices());
     assert!(indices.windows(2).all(|w| w[1] == w[0] + 1), "{indices:?}");
+    // Nor about the reports that came meanwhile. No appsrc is here, whose one is known.
+    let critical: Vec<String> = gateway.log().into_iter().filter(|l| l.contains("-CRITICAL **")).collect();
+    assert_eq!(critical, Vec::<String>::new());
 }
 
 #[tokio::test]

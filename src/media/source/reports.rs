@@ -75,7 +75,9 @@ pub fn attach(
     });
 }
 
-/// Reports of a source of our own come as events, which nobody behind the pad wants.
+/// Reports of a source of our own come as events. Nobody behind the pad wants them; they go
+/// on nevertheless, since an event that a probe drops is a CRITICAL with GStreamer 1.22 and
+/// these bindings, which have let go of it before (`gst_mini_object_unref`).
 fn of_events(pad: &gst::Pad, heard: impl Fn(Report) + Send + Sync + 'static) {
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         let Some(told) = info.event().and_then(|e| e.structure()).filter(|s| s.name() == pull::REPORT) else {
@@ -84,7 +86,7 @@ fn of_events(pad: &gst::Pad, heard: impl Fn(Report) + Send + Sync + 'static) {
         if let (Ok(ssrc), Ok(ntp), Ok(rtp)) = (told.get("ssrc"), told.get("ntp"), told.get("rtp")) {
             heard(Report { ssrc, ntp, rtp });
         }
-        gst::PadProbeReturn::Drop
+        gst::PadProbeReturn::Ok
     });
 }
 
