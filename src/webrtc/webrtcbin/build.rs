@@ -243,10 +243,10 @@ fn add_stream(
     if section.kind == Media::Video {
         let watch = watch.clone();
         source.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-            // PLI and FIR arrive as GstForceKeyUnit.
+            // PLI and FIR arrive as GstForceKeyUnit. They go on to appsrc, which has no use for
+            // them: an event that a probe drops is a CRITICAL (see media/source/reports.rs).
             if info.event().and_then(|e| e.structure()).is_some_and(|s| s.name() == "GstForceKeyUnit") {
                 watch.key_wanted.notify_one();
-                return gst::PadProbeReturn::Drop;
             }
             gst::PadProbeReturn::Ok
         });
