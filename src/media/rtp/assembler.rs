@@ -2,9 +2,9 @@
 //!
 //! A source may send packets of its own making or a camera's: a frame is ended by its
 //! marker, or by the next timestamp where the marker is lost or stands on every slice (some
-//! cameras with several slices a picture: theirs leave one picture late); what is no picture (parameter sets that come
-//! under a timestamp or a marker of their own) waits for the picture. Each key frame leaves
-//! with its parameter sets in front.
+//! cameras with several slices a picture: theirs leave one picture late); what is no picture
+//! (parameter sets that come under a timestamp or a marker of their own) waits for the
+//! picture. Each key frame leaves with its parameter sets in front.
 
 use super::units::{self, Shape};
 use super::writer::Writer;
