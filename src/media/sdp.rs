@@ -12,6 +12,9 @@ use crate::media::codec::{Codec, Kind, Track};
 use crate::media::nal::MAX_SETS;
 use crate::media::rtp;
 
+/// Attributes of one name in a media section that are looked at; each is sought from the beginning.
+const ATTRIBUTES: u32 = 64;
+
 /// One stream of a camera, in the order of its SDP.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stream {
@@ -53,9 +56,11 @@ fn stream(media: &SDPMediaRef) -> Stream {
         _ => None,
     };
     let format = media.format(0).unwrap_or_default();
+    // Asked for by name: an attribute whose name is no UTF-8 must not be looked at, and the library
+    // cuts long names in the midst of a character.
     let of_format = |key: &str| {
-        media.attributes().filter(|a| a.key() == key).find_map(|a| {
-            let (pt, rest) = a.value()?.trim().split_once(char::is_whitespace)?;
+        (0..ATTRIBUTES).map_while(|n| media.attribute_val_n(key, n)).find_map(|value| {
+            let (pt, rest) = value.trim().split_once(char::is_whitespace)?;
             (pt == format).then(|| rest.trim().to_owned())
         })
     };
@@ -155,6 +160,7 @@ pub fn hex3(hex: &str) -> Option<[u8; 3]> {
 mod tests {
     use super::*;
     use gstreamer_sdp::SDPMessage;
+    use proptest::prelude::*;
 
     fn all(streams: &[Stream]) -> Vec<Track> {
         tracks(streams, [Kind::Video, Kind::Audio].map(|kind| best(streams, kind, |_| true)))
@@ -245,6 +251,68 @@ mod tests {
         assert_eq!(hex3("42e01f"), Some([0x42, 0xe0, 0x1f]));
         for bad in ["", "42e01", "42e01fa", "zz0011", "42e0é"] {
             assert_eq!(hex3(bad), None);
+        }
+    }
+
+    /// 8,191 bytes are left of a longer one.
+    #[test]
+    fn a_name_that_the_library_cuts_in_a_character_is_read_over() {
+        for length in 8_188..8_193 {
+            let long = "x".repeat(length);
+            let s = of(&format!("m=audio 0 RTP/AVP 97\na={long}é:1\na=rtpmap:97 PCMA/8000\n"));
+            assert_eq!(s[0].codec, Codec::Pcma, "{length}");
+        }
+    }
+
+    /// As cameras describe themselves, both codecs and both formats of AAC.
+    const CAMERAS: [&str; 2] = [
+        "v=0\r\no=- 1109162014219182 1109162014219192 IN IP4 0.0.0.0\r\ns=Media Presentation\r\ne=NONE\r\n\
+         c=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\na=range:npt=0-\r\nm=video 0 RTP/AVP 96\r\nb=AS:5050\r\n\
+         a=control:trackID=1\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 profile-level-id=420029; packetization-mode=1; \
+         sprop-parameter-sets=Z2QAKA==,aO4B\r\nm=audio 0 RTP/AVP 104\r\na=control:trackID=2\r\n\
+         a=rtpmap:104 mpeg4-generic/16000/1\r\na=fmtp:104 profile-level-id=15; streamtype=5; mode=AAC-hbr; config=1408; \
+         SizeLength=13; IndexLength=3; IndexDeltaLength=3; Profile=1;\r\nm=application 0 RTP/AVP 107\r\n\
+         a=control:trackID=4\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\na=Media_header:MEDIAINFO=494D4B48010100;\r\n",
+        "v=0\r\no=- 2251938191 2251938191 IN IP4 0.0.0.0\r\ns=RTSP Session/2.0\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
+         a=control:*\r\na=packetization-supported:DH\r\nm=video 0 RTP/AVP 98\r\na=control:trackID=0\r\n\
+         a=framerate:25.000000\r\na=rtpmap:98 H265/90000\r\na=fmtp:98 profile-id=1;sprop-sps=QgEBAWAAAAMA;\
+         sprop-pps=RAHA8vA8kA==;sprop-vps=QAEMAf//AWAA\r\na=recvonly\r\nm=audio 0 RTP/AVP 97\r\na=control:trackID=1\r\n\
+         a=rtpmap:97 MP4A-LATM/48000/2\r\na=fmtp:97 profile-level-id=1;cpresent=0;config=400023203fc0\r\n\
+         m=audio 0 RTP/AVP 8\r\na=control:trackID=2\r\n",
+    ];
+
+    proptest! {
+        #![proptest_config(crate::fuzz::cases(2_000))]
+
+        /// All that is read of it, by the way that the source has.
+        #[test]
+        fn fuzz_descriptions(data in crate::fuzz::mutated(CAMERAS.map(|t| t.as_bytes().to_vec()).into())) {
+            gstreamer::init().unwrap();
+            let text = String::from_utf8_lossy(&data).replace('\0', "");
+            if text.is_empty() {
+                return Ok(());
+            }
+            let Ok(sdp) = SDPMessage::parse_buffer(text.as_bytes()) else { return Ok(()) };
+            let all = streams(&sdp);
+            for kind in [Kind::Video, Kind::Audio] {
+                let Some(i) = best(&all, kind, |_| true) else { continue };
+                prop_assert!(all[i].kind == Some(kind) && all[i].codec.carried());
+                let tracks = tracks(&all, [Some(i), None]);
+                prop_assert_eq!(&tracks[0].codec, &all[i].codec);
+                if let Codec::Aac { format: "MPEG4-GENERIC", config } = &all[i].codec {
+                    prop_assert!(AudioSpecificConfig::parse(config).is_some_and(|c| c.sample_rate > 0));
+                }
+            }
+            for media in sdp.medias() {
+                let payload = media.format(0).and_then(|f| f.trim().parse::<u8>().ok()).filter(|p| *p < 128);
+                let Some(caps) = payload.and_then(|p| media.caps_from_media(p.into())) else { continue };
+                let _ = (media.attribute_val("control"), media.proto());
+                for key in ["sprop-parameter-sets", "sprop-vps", "sprop-sps", "sprop-pps"] {
+                    let told = caps.structure(0).and_then(|s| s.get::<&str>(key).ok());
+                    let sets = told.map(parameter_sets).unwrap_or_default();
+                    prop_assert!(sets.len() <= MAX_SETS && sets.iter().all(|s| s.len() > 2));
+                }
+            }
         }
     }
 }

@@ -160,11 +160,11 @@ impl Talk {
             let base =
                 base.or_else(|| answer.header("content-location").and_then(headers::absolute)).unwrap_or(location);
             let kind = answer.header("content-type").unwrap_or("application/sdp");
-            if !kind.to_ascii_lowercase().contains("sdp") || answer.body.is_empty() {
+            // The library cannot stand what is no UTF-8, nor an empty text.
+            let text = String::from_utf8_lossy(&answer.body).replace('\0', "");
+            if !kind.to_ascii_lowercase().contains("sdp") || text.is_empty() {
                 return Err(Fault::NoSdp);
             }
-            // The library cannot stand what is no UTF-8.
-            let text = String::from_utf8_lossy(&answer.body).replace('\0', "");
             let sdp = gst_sdp::SDPMessage::parse_buffer(text.as_bytes()).map_err(|_| Fault::NoSdp)?;
             return Ok((sdp, base, method));
         }
