@@ -157,6 +157,11 @@ impl<U: Unit> Ring<U> {
         at.and_then(|n| self.entries.get(n)).or_else(|| self.key.front().filter(|k| k.serial == serial))
     }
 
+    /// The serial number of the key frame that came last.
+    pub fn key(&self) -> Option<u64> {
+        self.key.front().map(|k| k.serial)
+    }
+
     /// The serial number that the next frame will have.
     pub fn end(&self) -> u64 {
         self.next.1

@@ -194,9 +194,18 @@ impl Lane {
         let mut sent = (0, 0);
         self.behind = false;
         while let Some((serial, packet)) = self.at.filter(|(s, _)| *s < ring.end()) {
+            // What is before the newest key frame is of no use to a replay, and the ring may
+            // drop it at any time.
+            if self.replay.is_some() && packet == 0 && ring.key() > Some(serial) && self.start(ring) {
+                self.behind = false;
+                continue;
+            }
             let Some(entry) = ring.get(serial) else {
                 // It was too slow, or what it started with was a still.
-                self.skip(ring);
+                match ring.key().filter(|key| self.stream.replay && *key > serial) {
+                    Some(key) if self.start(ring) => self.dropped += key - serial,
+                    _ => self.skip(ring),
+                }
                 break;
             };
             if (self.waiting || (self.thin && packet == 0)) && !entry.unit.key() {
