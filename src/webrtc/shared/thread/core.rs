@@ -305,10 +305,11 @@ impl<U: Unit> Core<U> {
         self.fresh = fresh;
     }
 
-    /// Packets to a peer did not go out: its streams go on with their next key frames.
+    /// Packets to a peer did not go out: its streams go on with their next key frames. On
+    /// another way than theirs it was an answer to a check.
     pub fn behind(&mut self, route: Route) {
         let Some(key) = self.table.by_route(&route) else { return };
-        let Some(entry) = self.table.get(key) else { return };
+        let Some(entry) = self.table.get(key).filter(|e| e.session.route() == Some(route)) else { return };
         let shelves = &self.shelves;
         entry.session.fell_behind(&|id: RingId| shelves.get(&id).map(|s| &s.ring));
         self.touch(key);
