@@ -14,6 +14,7 @@ use stun_types::message::{BINDING, Message, MessageWriteVec, TransactionId};
 use stun_types::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::watch;
 
 use crate::config::{Config, IceServer};
 use crate::webrtc::engine::Gathering;
@@ -73,16 +74,27 @@ pub struct Ice {
 
 #[derive(Default)]
 struct Known {
-    /// Host names and when they were last asked for; `None`: never answered.
+    /// Host names, and what is known of them.
     names: HashMap<String, Name>,
     /// STUN and TURN servers, by resolved address.
     stun: HashMap<(SocketAddr, Over), Stun>,
 }
 
-#[derive(Default, Clone)]
 struct Name {
-    addresses: Vec<IpAddr>,
-    asked: Option<Instant>,
+    asked: Instant,
+    /// What the last answer said; none before the first one, for which all who come wait.
+    found: watch::Sender<Option<Vec<IpAddr>>>,
+}
+
+/// Asks for the addresses of a host. No answer takes nothing away.
+async fn look_up(name: String, found: watch::Sender<Option<Vec<IpAddr>>>) {
+    match tokio::net::lookup_host((name.as_str(), 0)).await {
+        Ok(addresses) => _ = found.send_replace(Some(addresses.map(|a| a.ip()).collect())),
+        Err(e) => {
+            tracing::warn!(host = %name, "an ICE host name does not resolve: {e}");
+            found.send_modify(|found| _ = found.get_or_insert_default());
+        }
+    }
 }
 
 /// What a server is spoken to over.
@@ -141,14 +153,18 @@ impl Ice {
     /// only before they were answered for the first time.
     pub async fn gathering(&self, config: &Config) -> Gathering {
         let local = local_addresses(config);
-        let mut additional = Vec::new();
-        for host in &config.webrtc_additional_hosts {
-            additional.extend(self.resolve(host).await);
-        }
-        additional.retain(|ip| !local.contains(ip));
-        additional.dedup();
-        let ports = config.webrtc_port_range;
         let offer_local = config.webrtc_ips_from_interfaces;
+        let mut additional: Vec<IpAddr> = Vec::new();
+        for host in &config.webrtc_additional_hosts {
+            for ip in self.resolve(host).await {
+                // An address of our own is no news where all of them are offered.
+                let offered = offer_local && local.contains(&ip);
+                if !offered && !additional.contains(&ip) {
+                    additional.push(ip);
+                }
+            }
+        }
+        let ports = config.webrtc_port_range;
         let mut gathering = Gathering { local, offer_local, additional, ports, ..Gathering::default() };
         for server in config.webrtc_ice_servers2.iter().filter(|s| !s.client_only) {
             let Some(url) = parse_server(&server.url) else { continue };
@@ -171,32 +187,25 @@ impl Ice {
     }
 
     /// The addresses of a host, from memory where there is one; asked again in the
-    /// background.
+    /// background. See [`FIRST`].
     async fn resolve(&self, host: &str) -> Vec<IpAddr> {
         if let Ok(ip) = host.parse() {
             return vec![ip];
         }
-        let known = self.lock().names.get(host).cloned().unwrap_or_default();
-        if known.asked.is_some_and(|at| at.elapsed() < AGAIN) {
-            return known.addresses;
-        }
-        self.lock().names.entry(host.into()).or_default().asked = Some(Instant::now());
-        let (ice, name) = (self.clone(), host.to_owned());
-        let ask = tokio::spawn(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map(Iterator::collect::<Vec<_>>);
-            match found {
-                Ok(found) => {
-                    let addresses: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
-                    ice.lock().names.entry(name).or_default().addresses = addresses;
-                }
-                Err(e) => tracing::warn!(host = %name, "an ICE host name does not resolve: {e}"),
+        let mut found = {
+            let mut known = self.lock();
+            let name = known.names.get(host);
+            let due = name.is_none_or(|n| n.asked.elapsed() >= AGAIN);
+            let found = name.map(|n| n.found.clone()).unwrap_or_default();
+            if due {
+                known.names.insert(host.into(), Name { asked: Instant::now(), found: found.clone() });
+                tokio::spawn(look_up(host.to_owned(), found.clone()));
             }
-        });
-        if known.asked.is_none() {
-            let _ = tokio::time::timeout(FIRST, ask).await;
-            return self.lock().names.get(host).map(|n| n.addresses.clone()).unwrap_or_default();
-        }
-        known.addresses
+            found.subscribe()
+        };
+        let _ = tokio::time::timeout(FIRST, found.wait_for(Option::is_some)).await;
+        let addresses = found.borrow().clone();
+        addresses.unwrap_or_default()
     }
 
     /// The round trip to a STUN or TURN server that answers; none for a dead one.
@@ -343,6 +352,24 @@ mod tests {
         assert_eq!(over("turn:h?transport=tcp"), Some(Over::Tcp));
         for url in ["turns:h", "turns:h?transport=tcp", "stuns:h", "stun:h?transport=tcp"] {
             assert_eq!(over(url), None, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_additional_address_is_told_once_and_where_nothing_else_offers_it() {
+        let hosts = ["127.0.0.1", "192.0.2.1", "192.0.2.2", "192.0.2.1", "127.0.0.1"];
+        for (offer_local, additional) in [(true, &hosts[1..3]), (false, &hosts[..3])] {
+            let config = Config {
+                webrtc_ips_from_interfaces: offer_local,
+                // The one interface that every machine has.
+                webrtc_ips_from_interfaces_list: vec!["lo".into()],
+                webrtc_additional_hosts: hosts.map(String::from).into(),
+                ..Config::default()
+            };
+            let found = Ice::new().gathering(&config).await;
+            assert!(found.local.contains(&"127.0.0.1".parse().unwrap()), "{:?}", found.local);
+            let found: Vec<String> = found.additional.iter().map(IpAddr::to_string).collect();
+            assert_eq!(found, additional, "{offer_local}");
         }
     }
 }

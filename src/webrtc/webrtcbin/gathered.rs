@@ -9,7 +9,7 @@ use gst::prelude::*;
 use gstreamer as gst;
 use gstreamer_webrtc as gst_webrtc;
 
-use crate::webrtc::candidate::Candidate;
+use crate::webrtc::candidate::{Address, Candidate};
 use crate::webrtc::engine::Gathering;
 use crate::webrtc::webrtcbin::build::STEP;
 
@@ -79,7 +79,9 @@ pub fn outside(candidates: Vec<Candidate>, gathering: &Gathering) -> Vec<Candida
     }
     for ip in &gathering.additional {
         let mut ports = Vec::new();
-        for host in &hosts {
+        // Nobody listens there for another family.
+        let same = |host: &&Candidate| matches!(host.address, Address::Ip(own) if own.is_ipv4() == ip.is_ipv4());
+        for host in hosts.iter().filter(same) {
             // One for each local port, not one for each local address.
             if !ports.contains(&host.port) {
                 ports.push(host.port);

@@ -24,9 +24,9 @@ pub fn ours(local: &Local, gathering: &Gathering, mapped: Option<SocketAddr>) ->
     bases.truncate(BASES);
     let tcp = real(&local.tcp, &gathering.local);
     let mut all = Vec::new();
-    for (list, protocol) in [(&bases, Protocol::Udp), (&tcp, Protocol::Tcp)] {
+    for (list, sockets, protocol) in [(&bases, &local.udp, Protocol::Udp), (&tcp, &local.tcp, Protocol::Tcp)] {
         // The outside's names come last: the real addresses are tried first.
-        let outside = gathering.additional.iter().flat_map(|ip| elsewhere(list, *ip));
+        let outside = gathering.additional.iter().flat_map(|ip| elsewhere(list, sockets, *ip));
         let addresses = list.iter().map(|a| (*a, gathering.offer_local)).chain(outside.map(|a| (a, true)));
         let hosts = addresses.enumerate().filter(|(_, (_, offered))| *offered);
         all.extend(hosts.map(|(order, (address, _))| host(order as u16, address, protocol)));
@@ -44,10 +44,9 @@ pub fn ours(local: &Local, gathering: &Gathering, mapped: Option<SocketAddr>) ->
 fn real(sockets: &[SocketAddr], interfaces: &[IpAddr]) -> Vec<SocketAddr> {
     let mut found: Vec<SocketAddr> = Vec::new();
     for socket in sockets {
-        // `[::]` takes IPv4 as well. Who names an address means that one, listed or not.
-        let takes = |ip: &&IpAddr| socket.is_ipv6() || ip.is_ipv4();
+        // Who names an address means that one, listed or not.
         let ips: Vec<IpAddr> = match socket.ip().is_unspecified() {
-            true => interfaces.iter().filter(takes).copied().collect(),
+            true => interfaces.iter().copied().filter(|ip| takes(socket, *ip)).collect(),
             false => vec![socket.ip()],
         };
         for address in ips.into_iter().map(|ip| SocketAddr::new(ip, socket.port())) {
@@ -57,6 +56,11 @@ fn real(sockets: &[SocketAddr], interfaces: &[IpAddr]) -> Vec<SocketAddr> {
         }
     }
     found
+}
+
+/// Whether a socket is of an address's family. `[::]` takes IPv4 as well.
+fn takes(socket: &SocketAddr, ip: IpAddr) -> bool {
+    socket.is_ipv4() == ip.is_ipv4() || (socket.is_ipv6() && socket.ip().is_unspecified())
 }
 
 fn candidate(protocol: Protocol, priority: u32, address: SocketAddr, typ: &str) -> Candidate {
@@ -85,12 +89,13 @@ fn host(order: u16, address: SocketAddr, protocol: Protocol) -> Candidate {
     c
 }
 
-/// Our ports at an address that the outside has for us: each once, however many addresses
-/// we have ourselves.
-fn elsewhere(addresses: &[SocketAddr], ip: IpAddr) -> Vec<SocketAddr> {
+/// Our ports at an address that the outside has for us, those at which a socket takes its
+/// family: each once, however many addresses we have ourselves.
+fn elsewhere(addresses: &[SocketAddr], sockets: &[SocketAddr], ip: IpAddr) -> Vec<SocketAddr> {
+    let open = |port: u16| sockets.iter().any(|s| s.port() == port && takes(s, ip));
     let mut found: Vec<SocketAddr> = Vec::new();
     for address in addresses.iter().map(|a| SocketAddr::new(ip, a.port())) {
-        if !found.contains(&address) {
+        if open(address.port()) && !found.contains(&address) {
             found.push(address);
         }
     }
@@ -176,6 +181,31 @@ mod tests {
             let all = ours(&local(&["0.0.0.0:8189"], &[]), &g, Some(mapped.parse().unwrap()));
             assert_eq!(short(&all), ["udp 192.0.2.1 8189 host", "udp 203.0.113.9 8189 host"], "{mapped}");
         }
+    }
+
+    #[test]
+    fn an_address_of_the_outside_has_the_ports_of_its_family() {
+        let g = gathering(&[], &["198.51.100.7", "2001:db8::7"]);
+        let outside = |udp: &[&str]| {
+            let all = short(&ours(&local(udp, &[]), &g, None));
+            all.into_iter().filter(|l| l.contains(" 198.51.100.7 ") || l.contains(" 2001:db8::7 ")).collect::<Vec<_>>()
+        };
+        assert_eq!(outside(&["192.0.2.1:5"]), ["udp 198.51.100.7 5 host"]);
+        assert_eq!(outside(&["[2001:db8::1]:6"]), ["udp 2001:db8::7 6 host"]);
+        let each = ["udp 198.51.100.7 5 host", "udp 2001:db8::7 6 host"];
+        assert_eq!(outside(&["192.0.2.1:5", "[2001:db8::1]:6"]), each);
+        // What takes both is there for both, whatever the machine has itself.
+        let g = gathering(&["192.0.2.1"], &["2001:db8::7"]);
+        let at = |udp: &str| short(&ours(&local(&[udp], &[]), &g, None));
+        assert_eq!(at("[::]:7"), ["udp 192.0.2.1 7 host", "udp 2001:db8::7 7 host"]);
+        assert_eq!(at("0.0.0.0:7"), ["udp 192.0.2.1 7 host"]);
+    }
+
+    #[test]
+    fn what_the_outside_calls_us_may_be_our_own_address() {
+        let g = Gathering { offer_local: false, ..gathering(&["192.0.2.1", "192.0.2.2"], &["192.0.2.2"]) };
+        let all = ours(&local(&["0.0.0.0:8189"], &[]), &g, None);
+        assert_eq!(short(&all), ["udp 192.0.2.2 8189 host"]);
     }
 
     #[test]
