@@ -97,10 +97,33 @@ fn another_address_is_another_base_and_comes_after_the_real_one() {
     assert_eq!(ok("1 1 udp 0 10.0.0.2 5000 typ host").with_address("::1".parse().unwrap()).priority, 1);
 }
 
+/// Candidates of all forms: hosts, reflexive ones, TCP, names, with extensions.
+fn corpus() -> Vec<Vec<u8>> {
+    [
+        "a=candidate:929129244 1 udp 2122194687 192.0.2.2 55343 typ host generation 0 network-id 1",
+        "candidate:1 1 tcp 1518214911 192.0.2.2 9 typ host tcptype active ufrag abcd",
+        "1 1 udp 1685987071 203.0.113.9 6000 typ srflx raddr 10.0.0.2 rport 5000 generation 0 ufrag abcd",
+        "1 2 UDP 1 2001:db8::1 5003 typ relay raddr :: rport 0",
+        "1 1 udp 1 4b0b1d0e-2a3f-4c55.local 50000 typ host",
+    ]
+    .map(|t| t.as_bytes().to_vec())
+    .into()
+}
+
 proptest! {
+    #![proptest_config(crate::fuzz::cases(2_000))]
+
     #[test]
-    fn never_panics(text in "\\PC{0,120}") {
+    fn fuzz_random_text(text in "\\PC{0,120}") {
         let _ = Candidate::parse(&text);
+    }
+
+    #[test]
+    fn fuzz_bytes(data in crate::fuzz::mutated(corpus())) {
+        if let Ok(c) = Candidate::parse(&String::from_utf8_lossy(&data)) {
+            let _ = (c.usable(), c.with_address("203.0.113.9".parse().unwrap()));
+            prop_assert_eq!(Candidate::parse(&format!("a=candidate:{c}")), Ok(c));
+        }
     }
 
     #[test]

@@ -133,10 +133,27 @@ mod tests {
         }
     }
 
+    /// What cameras write in headers and attributes.
+    fn corpus() -> Vec<Vec<u8>> {
+        [
+            "ab;timeout=30",
+            "RTP/AVP/TCP;unicast;interleaved=0-1;ssrc=1",
+            "rtsp://u:p@10.0.0.1:554/s/1?x=2",
+            "trackID=1",
+            "/stream=0?x=2",
+        ]
+        .map(|t| t.as_bytes().to_vec())
+        .into()
+    }
+
     proptest! {
+        #![proptest_config(crate::fuzz::cases(2_000))]
+
+        /// And nothing ends a line.
         #[test]
-        fn nothing_panics_and_nothing_ends_a_line(text in "\\PC{0,40}", more in any::<String>()) {
-            for text in [&text, &more] {
+        fn fuzz_headers(data in crate::fuzz::mutated(corpus()), text in "\\PC{0,40}", more in any::<String>()) {
+            let data = String::from_utf8_lossy(&data).into_owned();
+            for text in [data.as_str(), text.as_str(), more.as_str()] {
                 let _ = (session(text), interleaved(text), redirected(text));
                 prop_assert!(!control("rtsp://c/", Some(text)).contains(['\r', '\n', ' ']));
             }

@@ -1,5 +1,6 @@
 //! OpenSSL's client in memory, with other settings than ours; loss; wrong certificates.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use openssl::hash::MessageDigest;
@@ -8,6 +9,7 @@ use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 use openssl::ssl::{SslContext, SslContextBuilder, SslMethod, SslVerifyMode};
 use openssl::x509::{X509, X509NameBuilder};
+use proptest::prelude::{prop_assert, proptest};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -259,6 +261,34 @@ fn after_its_memory_is_given_back_too() {
     let (server, mut client) = pair();
     let bye = server.shed().unwrap();
     assert_eq!(client.handle_packet(bye.close()), Event::Closed);
+}
+
+/// What is left of an association, and what its peer sends then: data, and its good-bye.
+static LEFT: LazyLock<(Farewell, Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
+    let (server, mut client) = pair();
+    client.stream.ssl_write(b"data").unwrap();
+    let data = client.poll_transmit().unwrap();
+    client.close();
+    (server.shed().unwrap(), data, client.poll_transmit().unwrap())
+});
+
+/// Datagrams of one record and of two, of the peer and of ours.
+fn corpus() -> Vec<Vec<u8>> {
+    let (bye, data, close) = &*LEFT;
+    vec![close.clone(), data.clone(), [&data[..], close].concat(), [bye.close(), close].concat()]
+}
+
+proptest! {
+    #![proptest_config(crate::fuzz::cases(4_000))]
+
+    /// A good-bye is what the peer wrote, whole, and nothing else.
+    #[test]
+    fn fuzz_alerts(data in crate::fuzz::mutated(corpus())) {
+        let (bye, _, close) = &*LEFT;
+        let whole = data.windows(close.len()).any(|w| w == close.as_slice());
+        prop_assert!(whole || !bye.is_close(&data));
+        prop_assert!(bye.is_close(&[&close[..], &data].concat()));
+    }
 }
 
 #[test]

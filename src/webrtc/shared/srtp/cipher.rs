@@ -42,7 +42,8 @@ impl Cipher {
         Ok(Cipher::Gcm { key: Box::new(LessSafeKey::new(key)), salt })
     }
 
-    fn cm(key: &[u8; KEY], salt: [u8; SALT], mac: &[u8; 20]) -> Result<Cipher, Reject> {
+    /// Likewise, as those of RFC 3711 do; `mac`: the key of the tag.
+    pub fn cm(key: &[u8; KEY], salt: [u8; SALT], mac: &[u8; 20]) -> Result<Cipher, Reject> {
         let mut aes = CipherCtx::new().map_err(|_| Reject::Failed)?;
         aes.encrypt_init(Some(Algorithm::aes_128_ctr()), Some(key), None).map_err(|_| Reject::Failed)?;
         let mac = Box::new(Hmac::new_from_slice(mac).map_err(|_| Reject::Failed)?);

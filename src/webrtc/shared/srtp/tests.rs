@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::cipher::Cipher;
+use super::cipher::{Cipher, Position, Trailer};
 use super::inbound::guess_for_test as guess;
 use super::kdf::{self, Of, Use};
 use super::*;
@@ -68,6 +68,19 @@ fn rfc_7714_rtcp() {
     );
     let (rtp, rtcp) = rfc_7714();
     assert_eq!(Inbound::with(Profile::AeadAes128Gcm, rtp, rtcp).unprotect_rtcp(&mut bare), Err(Reject::Malformed));
+}
+
+/// RFC 3711 §B.2: what is xored to a body of zeros.
+#[test]
+fn rfc_3711_keystream() {
+    let key: [u8; 16] = hex("2B7E151628AED2A6ABF7158809CF4F3C").try_into().unwrap();
+    let salt: [u8; 14] = hex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD").try_into().unwrap();
+    let mut cipher = Cipher::cm(&key, salt, &[0; 20]).unwrap();
+    let (mut body, mut tag) = ([0; 48], [0; 10]);
+    cipher.seal(Position { ssrc: 0, index: 0 }, &[], &mut body, &mut tag, &Trailer::Roc([0; 4])).unwrap();
+    let stream =
+        hex("E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB 41E95B3BB0A2E8DD477901E4FCA894C0");
+    assert_eq!(body[..], stream);
 }
 
 /// RFC 3711 §B.3.
