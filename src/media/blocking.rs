@@ -158,7 +158,7 @@ mod tests {
         Box::leak(Box::new(Shop::new(places)))
     }
 
-    const SOON: Duration = Duration::from_secs(10);
+    const SOON: Duration = Duration::from_secs(60);
 
     #[tokio::test]
     async fn calls_that_never_return_take_no_place_with_them() {

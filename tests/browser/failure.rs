@@ -69,7 +69,8 @@ async fn each_failure_is_said_in_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_way_through_the_network_is_said_with_the_address() {
     let camera = Camera::builder().start();
-    let gateway = Gateway::start(&format!("hls: no\npaths:\n  cam:\n    source: {}\n", camera.url()));
+    let yaml = format!("webrtcHandshakeTimeout: 10s\nhls: no\npaths:\n  cam:\n    source: {}\n", camera.url());
+    let gateway = Gateway::start(&yaml);
     let browser = Browser::launch().await;
     let page = browser.page(&format!("{}/healthz", gateway.url())).await;
     watch(&page).await;

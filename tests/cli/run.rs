@@ -8,10 +8,7 @@ use super::support::whep::State;
 use super::support::{until_true, wait_until};
 use super::{SOON, small};
 use std::process::Command;
-use std::time::{Duration, Instant};
-
-/// What SIGTERM has to end within, and what a busy machine may add before and after.
-const END: Duration = Duration::from_secs(5 + 5);
+use std::time::Instant;
 
 #[tokio::test]
 async fn sigterm_ends_it_with_viewers_and_cameras_of_every_kind() {
@@ -33,10 +30,12 @@ async fn sigterm_ends_it_with_viewers_and_cameras_of_every_kind() {
     until_true(SOON, "a silent camera", || silent.connections() >= 1).await;
     gateway.sigterm();
     let began = Instant::now();
-    let status = gateway.wait_exit(END);
-    assert!(status.success(), "{status} after {:?}", began.elapsed());
+    let status = gateway.wait_exit(SOON);
+    eprintln!("ended after {:?}", began.elapsed());
+    assert!(status.success(), "{status}");
     let log = gateway.log();
     assert!(log.iter().any(|l| l.contains("shutting down")), "{log:?}");
+    // It ends within 5 s in any case, and says so where it had to cut something off.
     assert!(!log.iter().any(|l| l.contains("not everything ended") || l.contains("panicked")), "{log:?}");
     // Nobody is left behind.
     for camera in [&well, &stalled] {
@@ -51,7 +50,7 @@ async fn sigterm_ends_it_with_viewers_and_cameras_of_every_kind() {
 fn sigint_ends_it_too_and_sigterm_while_it_starts() {
     let mut gateway = Gateway::start("paths:\n  test:\n    source: test\n");
     super::support::proc::signal(gateway.pid(), libc::SIGINT);
-    assert!(gateway.wait_exit(END).success());
+    assert!(gateway.wait_exit(SOON).success());
     // At any moment of its beginning: it ends, by the signal or in order.
     for _ in 0..3 {
         let directory = tempfile::tempdir().unwrap();
@@ -59,7 +58,7 @@ fn sigint_ends_it_too_and_sigterm_while_it_starts() {
         std::fs::write(&file, "webrtcAddress: 127.0.0.1:0\npaths:\n  test:\n    source: test\n").unwrap();
         let mut child = Command::new(Gateway::binary()).arg(&file).stderr(std::process::Stdio::null()).spawn().unwrap();
         super::support::proc::signal(child.id(), libc::SIGTERM);
-        wait_until(END, "the end", || child.try_wait().unwrap());
+        wait_until(SOON, "the end", || child.try_wait().unwrap());
     }
 }
 

@@ -12,15 +12,16 @@ use std::time::{Duration, Instant};
 /// Log lines kept.
 const KEPT: usize = 20_000;
 /// How long the binary may take to say where it listens.
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 
-/// What every test wants: loopback only, any port. A key that the test's own
-/// YAML sets at the top level is left out here.
-const FIRST: [(&str, &str); 5] = [
+/// What every test wants: loopback only, any port, and patience with viewers on a busy
+/// machine. A key that the test's own YAML sets at the top level is left out here.
+const FIRST: [(&str, &str); 6] = [
     ("webrtcAddress", "127.0.0.1:0"),
     ("webrtcLocalUDPAddress", "127.0.0.1:0"),
     ("webrtcIPsFromInterfaces", "yes"),
     ("webrtcIPsFromInterfacesList", "[lo]"),
+    ("webrtcHandshakeTimeout", "30s"),
     ("logLevel", "debug"),
 ];
 
@@ -295,8 +296,7 @@ fn capture(log: Arc<LogBuffer>, pipe: impl std::io::Read + Send + 'static, last:
     });
 }
 
-/// The YAML with the settings in front that every test wants (loopback, any
-/// port), except those that it sets itself.
+/// The YAML with the settings in front that every test wants (see [`FIRST`]), except those that it sets itself.
 pub fn with_loopback(yaml: &str) -> String {
     let mut out = String::new();
     for (key, value) in FIRST {

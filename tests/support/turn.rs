@@ -55,7 +55,7 @@ impl Turn {
                 .stderr(log)
                 .spawn()
                 .expect("coturn (turnserver) is missing");
-            let end = std::time::Instant::now() + Duration::from_secs(10);
+            let end = std::time::Instant::now() + Duration::from_secs(60);
             while std::time::Instant::now() < end {
                 if child.try_wait().unwrap().is_some() {
                     break;

@@ -157,19 +157,26 @@ fn the_account_is_guarded() {
     let (status, head, _) = client.send("GET", path, &format!("Authorization: {again}\r\n"), b"");
     assert!(status == 401 && head.contains("stale=\"TRUE\""), "{head}");
     assert_eq!(camera.digest().replays(), 1);
-    // Five wrong passwords lock it, for the right one, too; the lock opens by itself.
-    let camera = Hikvision::builder().lock(Duration::from_secs(2)).basic_too().start();
-    let mut wrong = Client::new(camera.server().address());
-    wrong.credentials.1 = "wrong".into();
-    let answers: Vec<_> = (0..5).map(|_| wrong.digest("GET", path, "")).collect();
-    assert!(answers.iter().all(|(status, _)| *status == 401), "{answers:?}");
-    assert!(answers[3].1.contains("<lockStatus>unlock</lockStatus>"), "{}", answers[3].1);
-    assert!(answers[4].1.contains("<lockStatus>locked</lockStatus><unlockTime>"), "{}", answers[4].1);
+    // Five wrong passwords lock it, for the right one, too.
+    let locked = |lock| {
+        let camera = Hikvision::builder().lock(lock).basic_too().start();
+        let mut wrong = Client::new(camera.server().address());
+        wrong.credentials.1 = "wrong".into();
+        let answers: Vec<_> = (0..5).map(|_| wrong.digest("GET", path, "")).collect();
+        assert!(answers.iter().all(|(status, _)| *status == 401), "{answers:?}");
+        assert!(answers[3].1.contains("<lockStatus>unlock</lockStatus>"), "{}", answers[3].1);
+        assert!(answers[4].1.contains("<lockStatus>locked</lockStatus><unlockTime>"), "{}", answers[4].1);
+        camera
+    };
+    let camera = locked(Duration::from_secs(600));
     assert!(camera.digest().is_locked());
     let mut right = Client::new(camera.server().address());
     let (status, answer) = right.digest("GET", path, "");
     assert!(status == 401 && answer.contains("locked"), "{answer}");
+    // The lock opens by itself.
+    let camera = locked(Duration::from_secs(2));
     wait_true(SOON, "the end of the lock", || !camera.digest().is_locked());
+    let mut right = Client::new(camera.server().address());
     assert_eq!(right.digest("GET", path, "").0, 200);
 }
 

