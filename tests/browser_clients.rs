@@ -10,11 +10,13 @@ mod kit;
 use kit::{LONG, clean, npm, plays};
 use support::browser::Browser;
 use support::camera::{Audio, Camera};
-use support::gateway::{Gateway, paths};
+use support::gateway::{Engine, Gateway, paths};
 use support::static_server::StaticServer;
 
 const SHELL: &str =
     "<!doctype html><title>client</title><link rel=icon href='data:,'><video id=v muted autoplay playsinline></video>";
+
+crate::on_both_engines!(whip_whep_views, eyevinn_webrtc_player_plays);
 
 /// Waits until the gateway has seen a viewer of `path` leave by its own DELETE.
 fn leaves(gateway: &Gateway, path: &str) {
@@ -23,10 +25,9 @@ fn leaves(gateway: &Gateway, path: &str) {
     assert!(!line.contains("vanished"), "{line}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whip_whep_views() {
+async fn whip_whep_views(engine: Engine) {
     let camera = Camera::builder().audio(Audio::Opus).start();
-    let gateway = Gateway::start(&paths(&[("cam", &camera.url()), ("test", "test")]));
+    let gateway = Gateway::on(engine, &paths(&[("cam", &camera.url()), ("test", "test")]));
     let server = StaticServer::start();
     server.page("/whep.js", std::fs::read(npm("whip-whep/whep.js")).unwrap());
     server.page("/", SHELL);
@@ -72,10 +73,9 @@ const require = (name) => {
 };
 "#;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn eyevinn_webrtc_player_plays() {
+async fn eyevinn_webrtc_player_plays(engine: Engine) {
     let camera = Camera::builder().audio(Audio::Pcmu).start();
-    let gateway = Gateway::start(&paths(&[("cam", &camera.url())]));
+    let gateway = Gateway::on(engine, &paths(&[("cam", &camera.url())]));
     let server = StaticServer::start();
     for (name, file) in [
         ("player", "@eyevinn/webrtc-player/dist/main.js"),

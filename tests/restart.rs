@@ -7,9 +7,16 @@ use support::api::{
     SOON, assert_smooth, audio, frames, more_frames, reason, track, until_state, until_status, view, view_with,
 };
 use support::camera::{Audio, Builder, Camera, Codec};
-use support::gateway::{Gateway, paths};
+use support::gateway::{Engine, Gateway, paths};
 use support::until_true;
 use support::whep::{Options, State, Viewer};
+
+crate::on_both_engines!(
+    viewers_stay_and_go_on_from_the_next_key_frame,
+    another_size_after_the_restart_changes_nothing_for_viewers,
+    another_codec_ends_the_sessions_with_the_reason_and_they_can_join_again,
+    audio_that_appears_is_joined_anew_and_audio_that_goes_is_not,
+);
 
 fn small() -> Builder {
     Camera::builder().size(320, 240).gop_frames(25).prerecorded()
@@ -30,10 +37,9 @@ async fn ended(viewer: &Viewer) {
     until_true(SOON, "the session's end", || viewer.state() != State::Connected).await;
 }
 
-#[tokio::test]
-async fn viewers_stay_and_go_on_from_the_next_key_frame() {
+async fn viewers_stay_and_go_on_from_the_next_key_frame(engine: Engine) {
     let mut camera = small().audio(Audio::Opus).start();
-    let gateway = Gateway::start(&paths(&[("gate", &camera.url())]));
+    let gateway = Gateway::on(engine, &paths(&[("gate", &camera.url())]));
     let viewers = [view(&gateway, "gate").await, view(&gateway, "gate").await];
     for viewer in &viewers {
         frames(viewer, 30).await;
@@ -77,10 +83,9 @@ async fn viewers_stay_and_go_on_from_the_next_key_frame() {
     assert!(!log.iter().any(|l| l.contains("viewer leaves")), "somebody had to join again");
 }
 
-#[tokio::test]
-async fn another_size_after_the_restart_changes_nothing_for_viewers() {
+async fn another_size_after_the_restart_changes_nothing_for_viewers(engine: Engine) {
     let mut camera = Camera::builder().size(320, 240).gop_frames(25).start();
-    let gateway = Gateway::start(&paths(&[("gate", &camera.url())]));
+    let gateway = Gateway::on(engine, &paths(&[("gate", &camera.url())]));
     let viewer = view(&gateway, "gate").await;
     frames(&viewer, 20).await;
     camera.stop();
@@ -93,10 +98,9 @@ async fn another_size_after_the_restart_changes_nothing_for_viewers() {
     assert!(viewer.with(|log| log.video.frames.iter().filter(|f| f.key).all(|f| f.sps)));
 }
 
-#[tokio::test]
-async fn another_codec_ends_the_sessions_with_the_reason_and_they_can_join_again() {
+async fn another_codec_ends_the_sessions_with_the_reason_and_they_can_join_again(engine: Engine) {
     let mut camera = small().start();
-    let gateway = Gateway::start(&paths(&[("gate", &camera.url())]));
+    let gateway = Gateway::on(engine, &paths(&[("gate", &camera.url())]));
     let viewer = view(&gateway, "gate").await;
     frames(&viewer, 10).await;
     camera.stop();
@@ -113,10 +117,9 @@ async fn another_codec_ends_the_sessions_with_the_reason_and_they_can_join_again
     assert!((400..500).contains(&refused.status) && refused.body.contains("H.265"), "{refused}");
 }
 
-#[tokio::test]
-async fn audio_that_appears_is_joined_anew_and_audio_that_goes_is_not() {
+async fn audio_that_appears_is_joined_anew_and_audio_that_goes_is_not(engine: Engine) {
     let mut camera = small().start();
-    let gateway = Gateway::start(&paths(&[("gate", &camera.url())]));
+    let gateway = Gateway::on(engine, &paths(&[("gate", &camera.url())]));
     let viewer = view(&gateway, "gate").await;
     frames(&viewer, 10).await;
     camera.stop();

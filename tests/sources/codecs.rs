@@ -4,14 +4,15 @@ use super::small;
 use super::support::api::{assert_smooth, audio, frames, track, until_state, until_status, view, view_with};
 use super::support::camera::{Audio, Camera, Codec};
 use super::support::feed::Profile;
-use super::support::gateway::{Gateway, paths};
+use super::support::gateway::{Engine, Gateway, paths};
 use super::support::whep::Options;
 
-#[tokio::test]
-async fn h264_with_each_audio_codec() {
+crate::on_both_engines!(h264_with_each_audio_codec, h265_plays_where_the_viewer_knows_it);
+
+async fn h264_with_each_audio_codec(engine: Engine) {
     let cameras = [Audio::Pcmu, Audio::Pcma, Audio::Opus].map(|a| (a, small().audio(a).start()));
     let urls: Vec<String> = cameras.iter().map(|(_, c)| c.url()).collect();
-    let gateway = Gateway::start(&paths(&[("pcmu", &urls[0]), ("pcma", &urls[1]), ("opus", &urls[2])]));
+    let gateway = Gateway::on(engine, &paths(&[("pcmu", &urls[0]), ("pcma", &urls[1]), ("opus", &urls[2])]));
     for (path, label, payload) in [("pcmu", "G711", Some(0)), ("pcma", "G711", Some(8)), ("opus", "Opus", None)] {
         let status = until_state(&gateway, path, "live").await;
         assert_eq!(track(&status, "audio")["codec"], label);
@@ -45,10 +46,9 @@ async fn aac_is_reported_and_the_video_plays() {
     assert_eq!(viewer.with(|log| log.audio.packets), 0);
 }
 
-#[tokio::test]
-async fn h265_plays_where_the_viewer_knows_it() {
+async fn h265_plays_where_the_viewer_knows_it(engine: Engine) {
     let camera = small().codec(Codec::H265).audio(Audio::Opus).start();
-    let gateway = Gateway::start(&paths(&[("gate", &camera.url())]));
+    let gateway = Gateway::on(engine, &paths(&[("gate", &camera.url())]));
     let options = Options { h265: true, packets: true, ..Options::default() };
     let viewer = view_with(&gateway, "gate", options).await;
     frames(&viewer, 10).await;
