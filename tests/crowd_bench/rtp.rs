@@ -39,13 +39,19 @@ fn a_frame_comes_out_as_it_went_in() {
     let packed = Packed::new(&au);
     let stamp = Stamp { index: 77, captured_ns: 1, handed_ns: 2 };
     let (mut wire, mut next) = (Vec::new(), 65_534);
-    packed.write(&mut wire, stamp, 7, &mut next, 9);
+    assert_eq!(packed.write(&mut wire, Some(stamp), 7, &mut next, 9), 8);
     let (seqs, markers, units) = read(&wire);
     assert_eq!(seqs, [65_534, 65_535, 0, 1, 2, 3, 4, 5]);
-    assert_eq!((next, packed.len()), (6, 8));
+    assert_eq!((next, packed.len()), (6, 7));
     assert_eq!(markers, [false, false, false, false, false, false, false, true]);
     assert_eq!((&units[0], &units[1], &units[3]), (&sps, &pps, &slice));
     assert_eq!(Stamp::from_nal(&units[2], Codec::H264), Some(stamp));
+    // Most have none.
+    wire.clear();
+    assert_eq!(packed.write(&mut wire, None, 7, &mut next, 9), 7);
+    let (seqs, markers, units) = read(&wire);
+    assert_eq!((seqs.len(), markers.iter().position(|m| *m)), (7, Some(6)));
+    assert_eq!((&units[0], &units[1], &units[2]), (&sps, &pps, &slice));
 }
 
 #[test]

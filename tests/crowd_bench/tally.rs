@@ -72,6 +72,19 @@ fn the_last_gap_is_missing_until_it_is_old() {
 }
 
 #[test]
+fn a_server_that_leaves_frames_out_is_seen_where_some_have_a_stamp() {
+    let mut tally = Tally::default();
+    tally.watch();
+    let left = packets(800).into_iter().filter(|p| !(40..60).contains(&(p.time / 3_600)));
+    for (seq, packet) in (1..).zip(left) {
+        let stamp = packet.stamp.filter(|(index, _)| index % 7 == 0);
+        tally.packet(Packet { seq, stamp, ..packet });
+    }
+    assert_eq!((tally.lost, tally.skipped, tally.frames), (0, 20, 180));
+    assert_eq!(tally.latencies.map(|l| l.len()), Some(200usize.div_ceil(7) - 3));
+}
+
+#[test]
 fn a_server_that_leaves_frames_out_is_seen() {
     let mut tally = Tally::default();
     let left = packets(400).into_iter().filter(|p| !(40..60).contains(&(p.time / 3_600)));

@@ -10,6 +10,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+/// Every so manyth frame has a stamp, and is in the latencies: a stamp is a packet of its own,
+/// and one that is smaller than those behind it, so that each frame of each viewer would cost
+/// a message (and a wake of the viewer) more than a camera's do. Shares no factor with the
+/// GOPs: every kind of frame has its turn.
+pub const STAMP: u32 = 7;
 /// Between sender reports, in frames.
 const REPORT: u32 = 125;
 /// A request longer than this is none.
@@ -134,8 +139,8 @@ impl Reader {
             out.extend_from_slice(&report(play.ssrc, ntp, time, play.packets, 0));
         }
         let stamp = Stamp { index: play.frame, captured_ns: mono::to_ns(captured), handed_ns: mono::to_ns(now) };
-        packed.write(out, stamp, time, &mut play.next, play.ssrc);
-        play.packets += packed.len() as u32;
+        let stamp = play.frame.is_multiple_of(STAMP).then_some(stamp);
+        play.packets += packed.write(out, stamp, time, &mut play.next, play.ssrc) as u32;
         play.frame += 1;
     }
 

@@ -49,7 +49,7 @@ impl Stream {
     /// Packets a second.
     pub fn rate(&self) -> f64 {
         let packets: usize = self.frames.iter().map(Packed::len).sum();
-        packets as f64 * f64::from(self.fps) / self.frames.len() as f64
+        (packets as f64 / self.frames.len() as f64 + 1.0 / f64::from(super::serve::STAMP)) * f64::from(self.fps)
     }
 
     pub fn sdp(&self) -> String {

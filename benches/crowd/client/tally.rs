@@ -16,7 +16,8 @@ pub struct Packet {
     pub marker: bool,
     /// Has a slice of a key frame in it.
     pub key: bool,
-    /// From the camera's SEI: the frame's index, and when it was handed to the connection.
+    /// From the camera's SEI, which some frames have: the frame's index, and when it was
+    /// handed to the connection.
     pub stamp: Option<(u32, u64)>,
     /// When the kernel received it.
     pub at: u64,
@@ -44,7 +45,8 @@ pub struct Tally {
     open: Option<Open>,
     /// A gap was given up just before the next packet.
     gap: bool,
-    last_index: Option<u32>,
+    /// The last frame with a stamp, and the frames that came from it on.
+    stamped: Option<(u32, u32)>,
 }
 
 /// The frame whose packets come.
@@ -71,7 +73,7 @@ impl Default for Tally {
             latencies: None,
             open: None,
             gap: false,
-            last_index: None,
+            stamped: None,
         }
     }
 }
@@ -169,9 +171,14 @@ impl Tally {
                 self.first_key.get_or_insert(frame.last);
             }
         }
-        let Some((index, handed)) = frame.stamp else { return };
-        if let Some(last) = self.last_index.replace(index) {
-            self.skipped += u64::from(index.saturating_sub(last).saturating_sub(1));
+        let Some((index, handed)) = frame.stamp else {
+            if let Some((_, came)) = &mut self.stamped {
+                *came += 1;
+            }
+            return;
+        };
+        if let Some((last, came)) = self.stamped.replace((index, 1)) {
+            self.skipped += u64::from(index.saturating_sub(last).saturating_sub(came));
         }
         if let Some(latencies) = self.latencies.as_mut().filter(|_| frame.complete) {
             latencies.push((frame.last.saturating_sub(handed) / 1_000).min(u64::from(u32::MAX)) as u32);
