@@ -4,7 +4,9 @@
 //!
 //! Two verdicts, and only when their signs last: the viewer says that its link carries less
 //! than the stream (REMB) and packets wait before it as well; or it misses more than
-//! NACKs can bring back. REMB by itself says nothing: estimates begin low, the burst of
+//! NACKs can bring back: its reports say so, or it asks for more than it may have again (a
+//! link that is a little too narrow with a short queue: there what is sent again pushes out
+//! as much). REMB by itself says nothing: estimates begin low, the burst of
 //! a join looks like a link that is overrun, and so does one that loses or overtakes. A link
 //! that loses a fifth of everything at random is no reason either: there NACKs keep the
 //! picture moving (Chromium's REMB falls to a tenth there, and stays).
@@ -18,8 +20,10 @@ const GRACE: Duration = Duration::from_secs(10);
 const WINDOW: Duration = Duration::from_secs(2);
 /// REMB below this share of the rate, in percent, for [`LOW_FOR`].
 const LOW: u64 = 70;
-/// See [`LOW`].
+/// See [`LOW`]; so long, too, must a viewer ask for more again than it may have …
 const LOW_FOR: Duration = Duration::from_secs(4);
+/// … without such a pause.
+const QUIET: Duration = Duration::from_secs(1);
 /// The sign that REMB is right: a round trip so much longer than the shortest one.
 const LATE: Duration = Duration::from_millis(300);
 /// A report with more loss than this (in 1/256: 30 %) is a bad one …
@@ -45,6 +49,8 @@ pub(super) struct Congestion {
     rate: u64,
     low_since: Option<Instant>,
     bad: u8,
+    /// More was asked for again than there may be: since when, and when last.
+    starved: Option<(Instant, Instant)>,
     /// The shortest round trip, and the last one.
     trips: Option<(Duration, Duration)>,
     /// Key frames only, since then.
@@ -97,6 +103,20 @@ impl Congestion {
         }
     }
 
+    /// More is asked for again than there may be.
+    pub fn starved(&mut self, now: Instant) {
+        if !self.judges(now) {
+            self.starved = None;
+            return;
+        }
+        let going_on = self.starved.filter(|(_, last)| now.saturating_duration_since(*last) < QUIET);
+        let since = going_on.map_or(now, |(since, _)| since);
+        self.starved = Some((since, now));
+        if now.saturating_duration_since(since) >= LOW_FOR {
+            self.enter(now);
+        }
+    }
+
     /// A round trip.
     pub fn round_trip(&mut self, trip: Duration) {
         let least = self.trips.map_or(trip, |(least, _)| least.min(trip));
@@ -119,7 +139,7 @@ impl Congestion {
             _ => PAUSE,
         });
         self.thin = Some(now);
-        (self.low_since, self.bad) = (None, 0);
+        (self.low_since, self.bad, self.starved) = (None, 0, None);
     }
 }
 
@@ -200,6 +220,26 @@ mod tests {
             second(&mut c, &mut now, 4_000_000, None, 128);
         }
         assert_eq!(until_thin(&mut c, &mut now, Some(100_000), 60), None);
+    }
+
+    #[test]
+    fn who_asks_for_more_again_than_it_may_have_is_pushed_out_by_it() {
+        let mut now = Instant::now();
+        let mut c = Congestion::default();
+        let mut asks = |c: &mut Congestion, every: u64| {
+            let from = now;
+            while !c.thin() && now < from + 60 * S {
+                c.sent(10_000, now);
+                c.starved(now);
+                now += Duration::from_millis(every);
+            }
+            (now - from).as_secs()
+        };
+        // Now and then is none.
+        assert_eq!(asks(&mut c, 1_000), 60);
+        assert_eq!(asks(&mut c, 100), 4);
+        // In a new session only once the join is over.
+        assert_eq!(asks(&mut Congestion::default(), 100), 14);
     }
 
     #[test]

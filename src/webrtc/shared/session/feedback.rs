@@ -10,9 +10,11 @@ use super::{Clock, Event, Lane, Rings, Session};
 
 /// Between two retransmissions of one packet at least; a round trip, where that is longer.
 const AGAIN: Duration = Duration::from_millis(20);
-/// Retransmissions per second of one viewer: more than 20 % of 4 Mbit/s. Who loses more
-/// is helped by less.
-const RATE: f64 = 100.0;
+/// Retransmissions of one viewer, for each packet that is sent for the first time …
+const SHARE: f64 = 0.25;
+/// … and per second besides. Together they bring back what a link loses that loses a
+/// quarter of all at random, at any rate. Who loses more is helped by less.
+const RATE: f64 = 50.0;
 /// And as many at once: a burst that was lost.
 const MOST: f64 = 200.0;
 /// So many packets are remembered as sent again.
@@ -27,11 +29,19 @@ pub(super) struct Resend {
     /// Where the next one goes.
     next: usize,
     round_trip: Duration,
+    /// One was asked for that there was nothing left for.
+    starved: bool,
 }
 
 impl Resend {
     pub fn new(now: Instant) -> Self {
-        Resend { tokens: MOST, filled: now, recent: Vec::new(), next: 0, round_trip: Duration::ZERO }
+        let round_trip = Duration::ZERO;
+        Resend { tokens: MOST, filled: now, recent: Vec::new(), next: 0, round_trip, starved: false }
+    }
+
+    /// So many packets were sent for the first time.
+    pub fn sent(&mut self, packets: u64) {
+        self.tokens = (self.tokens + packets as f64 * SHARE).min(MOST);
     }
 
     /// Whether a packet may be sent again now; if so, it is counted.
@@ -41,7 +51,11 @@ impl Resend {
         self.filled = now;
         let pause = AGAIN.max(self.round_trip);
         let young = |r: &(usize, u16, Instant)| now.saturating_duration_since(r.2) < pause;
-        if self.tokens < 1.0 || self.recent.iter().any(|r| r.0 == stream && r.1 == number && young(r)) {
+        if self.recent.iter().any(|r| r.0 == stream && r.1 == number && young(r)) {
+            return false;
+        }
+        if self.tokens < 1.0 {
+            self.starved = true;
             return false;
         }
         self.tokens -= 1.0;
@@ -84,6 +98,10 @@ impl Session {
                         let sent = self.resend.may(i, number, now) && self.again(i, number, rings, batch);
                         self.stats.resent += u64::from(sent);
                         self.stats.refused += u64::from(!sent);
+                    }
+                    if std::mem::take(&mut self.resend.starved) {
+                        self.congestion.starved(now);
+                        self.judge();
                     }
                 }
                 Packet::Pli { media } => self.key_wanted(media, now, rings),

@@ -217,6 +217,7 @@ impl Session {
             let (packets, bytes) = lane.pump((now, route), ring, srtp, budget, batch);
             self.stats.packets += packets;
             self.stats.bytes += bytes;
+            self.resend.sent(packets);
         }
         if self.stats.bytes > before {
             self.congestion.sent(self.stats.bytes - before, now);
