@@ -22,7 +22,7 @@ const WINDOW: Duration = Duration::from_secs(2);
 const LOW: u64 = 70;
 /// See [`LOW`]; so long, too, must a viewer ask for more again than it may have …
 const LOW_FOR: Duration = Duration::from_secs(4);
-/// … without such a pause.
+/// … without such a pause. What is too much now and then (a replay, a key frame) is none.
 const QUIET: Duration = Duration::from_secs(1);
 /// The sign that REMB is right: a round trip so much longer than the shortest one.
 const LATE: Duration = Duration::from_millis(300);

@@ -10,19 +10,23 @@ use super::{Clock, Event, Lane, Rings, Session};
 
 /// Between two retransmissions of one packet at least; a round trip, where that is longer.
 const AGAIN: Duration = Duration::from_millis(20);
-/// Retransmissions of one viewer, for each packet that is sent for the first time …
-const SHARE: f64 = 0.25;
-/// … and per second besides. Together they bring back what a link loses that loses a
-/// quarter of all at random, at any rate. Who loses more is helped by less.
-const RATE: f64 = 50.0;
+/// Retransmissions of one viewer, for each packet that is sent for the first time: a link
+/// that loses a fifth of all at random needs a quarter, for of those it loses some as well.
+/// Who needs more has a link that is too narrow, and what is sent again pushes out as much.
+const SHARE: f64 = 0.3;
+/// Per second at least: key frames alone, where no more is sent, have to come whole.
+const RATE: f64 = 100.0;
 /// And as many at once: a burst that was lost.
 const MOST: f64 = 200.0;
-/// So many packets are remembered as sent again.
+/// So many packets are remembered as sent again. Not all of a burst: where a queue loses most
+/// of that, too, a round trip is long, and the viewer gives a packet up after a second.
 const REMEMBERED: usize = 64;
 
 /// What was sent again, and how much more may be.
 pub(super) struct Resend {
     tokens: f64,
+    /// Since then, by what was sent.
+    earned: f64,
     filled: Instant,
     /// Stream, number, when. Made when the first NACK comes.
     recent: Vec<(usize, u16, Instant)>,
@@ -36,18 +40,19 @@ pub(super) struct Resend {
 impl Resend {
     pub fn new(now: Instant) -> Self {
         let round_trip = Duration::ZERO;
-        Resend { tokens: MOST, filled: now, recent: Vec::new(), next: 0, round_trip, starved: false }
+        Resend { tokens: MOST, earned: 0.0, filled: now, recent: Vec::new(), next: 0, round_trip, starved: false }
     }
 
     /// So many packets were sent for the first time.
     pub fn sent(&mut self, packets: u64) {
-        self.tokens = (self.tokens + packets as f64 * SHARE).min(MOST);
+        self.earned += packets as f64 * SHARE;
     }
 
     /// Whether a packet may be sent again now; if so, it is counted.
     fn may(&mut self, stream: usize, number: u16, now: Instant) -> bool {
         let since = now.saturating_duration_since(self.filled);
-        self.tokens = (self.tokens + since.as_secs_f64() * RATE).min(MOST);
+        let more = std::mem::take(&mut self.earned).max(since.as_secs_f64() * RATE);
+        self.tokens = (self.tokens + more).min(MOST);
         self.filled = now;
         let pause = AGAIN.max(self.round_trip);
         let young = |r: &(usize, u16, Instant)| now.saturating_duration_since(r.2) < pause;
@@ -95,7 +100,9 @@ impl Session {
                     let Some(i) = self.lanes.iter().position(|l| l.ssrc() == media) else { continue };
                     for number in lost {
                         self.stats.nacked += 1;
-                        let sent = self.resend.may(i, number, now) && self.again(i, number, rings, batch);
+                        let sent = self.holds(i, number, rings)
+                            && self.resend.may(i, number, now)
+                            && self.again(i, number, rings, batch);
                         self.stats.resent += u64::from(sent);
                         self.stats.refused += u64::from(!sent);
                     }
@@ -138,6 +145,14 @@ impl Session {
         }
     }
 
+    /// Whether a packet could be sent again.
+    fn holds<'r, U: Unit>(&mut self, i: usize, number: u16, rings: Rings<'r, U>) -> bool {
+        self.lanes.get_mut(i).is_some_and(|lane| {
+            let ring = rings(lane.ring());
+            ring.is_some_and(|ring| lane.out().find(ring, number).is_some())
+        })
+    }
+
     /// Sends a packet again: as RTX, or bit for bit as it was.
     fn again<'r, U: Unit>(&mut self, i: usize, number: u16, rings: Rings<'r, U>, batch: &mut Batch) -> bool {
         let Some(route) = self.agent.selected() else { return false };
@@ -172,5 +187,45 @@ impl Session {
         if !self.events.contains(&Event::KeyWanted(i)) {
             self.events.push(Event::KeyWanted(i));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A second of so many packets of which a part is lost, at random as it were; also of
+    /// those that are sent again. Whether there was too little.
+    fn second(resend: &mut Resend, now: &mut Instant, packets: u32, lost: f64) -> bool {
+        let (mut number, mut missing) = (0u16, 0.0);
+        for _ in 0..25 {
+            resend.sent(u64::from(packets / 25));
+            missing += f64::from(packets / 25) * lost;
+            *now += Duration::from_millis(40);
+            let mut left = 0.0;
+            while missing >= 1.0 {
+                number = number.wrapping_add(1);
+                missing -= 1.0;
+                left += if resend.may(0, number, *now) { lost } else { 1.0 };
+            }
+            missing += left;
+        }
+        std::mem::take(&mut resend.starved)
+    }
+
+    #[test]
+    fn a_fifth_that_is_lost_is_brought_back_at_any_rate() {
+        let starved = |packets: u32, lost: f64| {
+            let mut now = Instant::now();
+            let mut resend = Resend::new(now);
+            (0..10).filter(|_| second(&mut resend, &mut now, packets, lost)).count()
+        };
+        for packets in [50, 200, 500, 1_000, 4_000] {
+            for lost in [0.02, 0.1, 0.2] {
+                assert_eq!(starved(packets, lost), 0, "{packets} {lost}");
+            }
+        }
+        // And no more than that: the first seconds live on what there is at once.
+        assert!(starved(500, 0.6) >= 7);
     }
 }
