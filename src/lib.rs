@@ -20,6 +20,8 @@
 //! reach the source.
 
 pub mod config;
+#[cfg(test)]
+mod counting;
 pub mod error;
 #[cfg(test)]
 mod fuzz;

@@ -269,6 +269,35 @@ fn sockets(mut wanted: Vec<SocketAddr>) -> Vec<SocketAddr> {
 mod tests {
     use super::*;
 
+    /// The second half of a thread's death; the first one is the peer's test.
+    #[tokio::test]
+    async fn after_a_threads_death_the_next_viewer_finds_others_at_the_same_port() {
+        let engine = Shared::new().unwrap();
+        let yaml = "webrtcLocalUDPAddress: 127.0.0.1:0\npaths:\n  gate:\n    source: test\n";
+        let config = crate::config::parse(yaml, None, &[]).unwrap().config;
+        let local = engine.start(&config).unwrap().unwrap();
+        let dead = engine.running().clone().unwrap();
+        dead.threads[0].handle.shutdown("died", None);
+        let ended = async {
+            while !dead.threads[0].handle.has_ended() {
+                tokio::time::sleep(Duration::from_millis(5)).await; // poll
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
+        // However many notice.
+        for _ in 0..3 {
+            assert_eq!(engine.died(&dead).kind, Kind::Unavailable);
+        }
+        let next = engine.running().clone().unwrap();
+        assert!(!Arc::ptr_eq(&next, &dead));
+        assert_eq!(next.sockets.local().udp, local.udp);
+        // They take what is asked of them, and end like any.
+        assert!(next.threads.iter().all(|t| !t.handle.has_ended()));
+        assert!(next.threads.iter().all(|t| t.handle.ring(Default::default()).is_ok()));
+        engine.shutdown().await;
+        assert!(!engine.is_open());
+    }
+
     #[test]
     fn viewers_have_company_and_then_spread() {
         assert_eq!(place(&[]), None);

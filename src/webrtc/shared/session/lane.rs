@@ -196,7 +196,11 @@ impl Lane {
         while let Some((serial, packet)) = self.at.filter(|(s, _)| *s < ring.end()) {
             // What is before the newest key frame is of no use to a replay, and the ring may
             // drop it at any time.
-            if self.replay.is_some() && packet == 0 && ring.key() > Some(serial) && self.start(ring) {
+            if let (Some(replay), Some(key)) = (self.replay, ring.key().filter(|key| packet == 0 && *key > serial))
+                && self.start(ring)
+            {
+                // Those that came since it began.
+                self.dropped += key.saturating_sub(serial.max(replay.last + 1));
                 self.behind = false;
                 continue;
             }

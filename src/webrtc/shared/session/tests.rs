@@ -95,6 +95,24 @@ fn without_a_key_frame_it_waits_for_one() {
     assert_eq!(media(&w).len(), 2);
 }
 
+/// From the ring into the batch, encrypted.
+#[test]
+fn no_packet_asks_for_memory() {
+    let mut w = joined(vec![video(Some(RTX))]);
+    let mut asked = 0;
+    for n in 0..200 {
+        w.now += 40 * MS;
+        w.rings[0].push(super::super::ring::tests::frame(1_000 + n, n % 50 == 0, 8, 1_000), w.now);
+        let send = || w.with_session(|s, (now, _), rings, budget, batch| s.send_media(now, rings, budget, batch));
+        let count = crate::counting::allocations(send);
+        // Until then the arena grows, and what is remembered for NACKs.
+        asked += if n < 50 { 0 } else { count };
+        w.deliver();
+    }
+    assert_eq!(media(&w).len(), 110 + 200 * 8);
+    assert_eq!(asked, 0);
+}
+
 #[test]
 fn a_large_frame_is_sent_in_groups() {
     let mut w = joined(vec![video(None)]);
