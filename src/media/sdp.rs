@@ -59,7 +59,7 @@ fn stream(media: &SDPMediaRef) -> Stream {
     // Asked for by name: an attribute whose name is no UTF-8 must not be looked at, and the library
     // cuts long names in the midst of a character.
     let of_format = |key: &str| {
-        (0..ATTRIBUTES).map_while(|n| media.attribute_val_n(key, n)).find_map(|value| {
+        (0..ATTRIBUTES).filter_map(|n| media.attribute_val_n(key, n)).find_map(|value| {
             let (pt, rest) = value.trim().split_once(char::is_whitespace)?;
             (pt == format).then(|| rest.trim().to_owned())
         })

@@ -149,14 +149,15 @@ impl Ice {
         });
     }
 
-    /// How a session gathers candidates now. Waits for names at most 300 ms, and
+    /// How a session gathers candidates now. Waits for names at most 300 ms in all, and
     /// only before they were answered for the first time.
     pub async fn gathering(&self, config: &Config) -> Gathering {
+        let until = tokio::time::Instant::now() + FIRST;
         let local = local_addresses(config);
         let offer_local = config.webrtc_ips_from_interfaces;
         let mut additional: Vec<IpAddr> = Vec::new();
         for host in &config.webrtc_additional_hosts {
-            for ip in self.resolve(host).await {
+            for ip in self.resolve(host, until).await {
                 // An address of our own is no news where all of them are offered.
                 let offered = offer_local && local.contains(&ip);
                 if !offered && !additional.contains(&ip) {
@@ -170,7 +171,7 @@ impl Ice {
             let Some(url) = parse_server(&server.url) else { continue };
             let Some(over) = Over::of(&url) else { continue };
             // webrtcbin's agent would resolve names itself, blocking.
-            let Some(ip) = self.resolve(&url.host).await.first().copied() else { continue };
+            let Some(ip) = self.resolve(&url.host, until).await.first().copied() else { continue };
             let address = SocketAddr::new(ip, url.port);
             let Some(rtt) = self.alive(address, over) else { continue };
             if url.scheme.starts_with("stun") {
@@ -187,8 +188,8 @@ impl Ice {
     }
 
     /// The addresses of a host, from memory where there is one; asked again in the
-    /// background. See [`FIRST`].
-    async fn resolve(&self, host: &str) -> Vec<IpAddr> {
+    /// background. Who comes before the first answer waits for it, but not longer than `until`.
+    async fn resolve(&self, host: &str, until: tokio::time::Instant) -> Vec<IpAddr> {
         if let Ok(ip) = host.parse() {
             return vec![ip];
         }
@@ -203,7 +204,7 @@ impl Ice {
             }
             found.subscribe()
         };
-        let _ = tokio::time::timeout(FIRST, found.wait_for(Option::is_some)).await;
+        let _ = tokio::time::timeout_at(until, found.wait_for(Option::is_some)).await;
         let addresses = found.borrow().clone();
         addresses.unwrap_or_default()
     }

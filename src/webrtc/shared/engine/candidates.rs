@@ -27,6 +27,7 @@ pub fn ours(local: &Local, gathering: &Gathering, mapped: Option<SocketAddr>) ->
     for (list, sockets, protocol) in [(&bases, &local.udp, Protocol::Udp), (&tcp, &local.tcp, Protocol::Tcp)] {
         // The outside's names come last: the real addresses are tried first.
         let outside = gathering.additional.iter().flat_map(|ip| elsewhere(list, sockets, *ip));
+        let outside = outside.filter(|a| !(gathering.offer_local && list.contains(a)));
         let addresses = list.iter().map(|a| (*a, gathering.offer_local)).chain(outside.map(|a| (a, true)));
         let hosts = addresses.enumerate().filter(|(_, (_, offered))| *offered);
         all.extend(hosts.map(|(order, (address, _))| host(order as u16, address, protocol)));
@@ -199,6 +200,13 @@ mod tests {
         let at = |udp: &str| short(&ours(&local(&[udp], &[]), &g, None));
         assert_eq!(at("[::]:7"), ["udp 192.0.2.1 7 host", "udp 2001:db8::7 7 host"]);
         assert_eq!(at("0.0.0.0:7"), ["udp 192.0.2.1 7 host"]);
+    }
+
+    #[test]
+    fn what_is_offered_as_ours_is_not_offered_again() {
+        let g = gathering(&["192.0.2.1"], &["203.0.113.5"]);
+        let all = short(&ours(&local(&["203.0.113.5:8189"], &[]), &g, None));
+        assert_eq!(all, ["udp 203.0.113.5 8189 host"]);
     }
 
     #[test]
