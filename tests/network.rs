@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// A camera, a gateway, and Chromium behind a relay, playing.
 struct Scene {
-    _camera: Camera,
+    camera: Camera,
     gateway: Gateway,
     relay: Relay,
     _browser: Browser,
@@ -36,7 +36,7 @@ async fn playing(engine: Engine, weather: Weather) -> Scene {
     watcher.goes_on(25).await;
     let remote = watcher.stats().await["remote"].clone();
     assert_ne!(remote["port"], relay.server().port(), "not by the relay: {remote}");
-    Scene { _camera: camera, gateway, relay, _browser: browser, watcher }
+    Scene { camera, gateway, relay, _browser: browser, watcher }
 }
 
 impl Scene {
@@ -53,10 +53,13 @@ async fn plays_in(engine: Engine, weather: Weather) {
     let scene = playing(engine, weather).await;
     let (relay, watcher) = (&scene.relay, &scene.watcher);
     watcher.freeze().await;
-    // Ten seconds of pictures, each second of them moving.
+    let taken = || scene.camera.frames().last().map_or(0, |f| u64::from(f.index));
+    let (first, before) = (taken(), number(&watcher.stats().await, "video", "framesDecoded"));
+    // Ten times a second's pictures.
     for _ in 0..10 {
         watcher.goes_on(25).await;
     }
+    let shown = (taken() - first, number(&watcher.stats().await, "video", "framesDecoded") - before);
     let (stats, freeze) = (watcher.stats().await, watcher.freeze().await);
     let (up, down) = (relay.counts(Direction::Up), relay.counts(Direction::Down));
     eprintln!(
@@ -68,6 +71,8 @@ async fn plays_in(engine: Engine, weather: Weather) {
         number(&stats, "video", "framesDecoded"),
         number(&stats, "video", "framesDropped"),
     );
+    // No freeze lasts. (What is lost again and again stands until the next key frame.)
+    assert!(shown.1 * 5 > shown.0, "of {} frames {} were shown", shown.0, shown.1);
     // The relay did what was asked of it.
     assert!(down.lost as f64 > weather.loss * 0.5 * (down.lost + down.passed) as f64, "{down:?}");
     assert!(down.late > 0 && up.lost > 0 && down.overflowed == 0, "{down:?} {up:?}");
