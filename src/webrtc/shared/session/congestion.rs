@@ -128,6 +128,12 @@ impl Congestion {
         self.thin.is_some()
     }
 
+    /// How many bytes per second a link has room for that does not carry the stream, as far as
+    /// that can be known: a third of it.
+    pub fn room(&self) -> u64 {
+        self.rate / 8 / 3
+    }
+
     fn judges(&self, now: Instant) -> bool {
         self.thin.is_none() && self.began.is_some_and(|at| now.saturating_duration_since(at) >= GRACE)
     }

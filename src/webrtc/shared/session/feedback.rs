@@ -6,7 +6,8 @@ use super::super::batch::Batch;
 use super::super::outgoing::HEADER;
 use super::super::ring::Unit;
 use super::super::rtcp::{self, Packet, Packets, Report};
-use super::{Clock, Event, Lane, Rings, Session};
+use super::lane::THIN;
+use super::{Clock, Event, Lane, PACKET, Rings, Session};
 
 /// Between two retransmissions of one packet at least; a round trip, where that is longer.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -126,12 +127,13 @@ impl Session {
 
     /// Does what [`super::congestion`] says.
     fn judge(&mut self) {
-        let thin = self.congestion.thin();
+        let packets = self.congestion.room() as f64 * THIN.as_secs_f64() / PACKET as f64;
+        let thin = self.congestion.thin().then_some((packets.ceil() as usize).max(1));
         let mut changed = false;
         for lane in self.lanes.iter_mut().filter(|l| l.is_picture()) {
             changed |= lane.set_thin(thin);
         }
-        self.stats.paused += u64::from(changed && thin);
+        self.stats.paused += u64::from(changed && thin.is_some());
     }
 
     fn heard_of(&mut self, report: Report, clock: Clock) {

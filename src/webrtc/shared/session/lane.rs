@@ -22,6 +22,10 @@ const BURST: usize = 12;
 const GROUP: usize = 64;
 /// The pause.
 pub(super) const PAUSE: Duration = Duration::from_millis(2);
+/// The pause of a stream whose link does not carry it, between fewer packets: the end of a key
+/// frame that is sent at once is lost in the queue before such a link, and nothing that comes
+/// soon after it shows the viewer that something is missing.
+pub(super) const THIN: Duration = Duration::from_millis(20);
 
 /// Bounds the bursts of all sessions of a thread together: packets per pause.
 #[derive(Debug)]
@@ -68,8 +72,8 @@ pub(super) struct Lane {
     replay: Option<Replay>,
     /// Frames were lost to this viewer: the next one to send is a key frame.
     waiting: bool,
-    /// Its link does not carry the stream: key frames only.
-    thin: bool,
+    /// Its link does not carry the stream: key frames only, so many packets per [`THIN`].
+    thin: Option<usize>,
     dropped: u64,
     /// Of the present group: when it began, and packets sent.
     group: (Instant, usize),
@@ -86,7 +90,7 @@ impl Lane {
             at: None,
             replay: None,
             waiting: false,
-            thin: false,
+            thin: None,
             dropped: 0,
             group: (now, 0),
             behind: true,
@@ -111,10 +115,10 @@ impl Lane {
         self.replay.is_some()
     }
 
-    /// Sends key frames only from now on, or everything from the next key frame on.
-    /// Whether that is another thing than before.
-    pub fn set_thin(&mut self, thin: bool) -> bool {
-        let changed = self.thin != thin;
+    /// Sends key frames only from now on, so many packets per [`THIN`], or everything from the
+    /// next key frame on. Whether that is another thing than before.
+    pub fn set_thin(&mut self, thin: Option<usize>) -> bool {
+        let changed = self.thin.is_some() != thin.is_some();
         self.waiting |= changed && self.at.is_some_and(|(_, packet)| packet == 0);
         self.thin = thin;
         changed
@@ -135,7 +139,11 @@ impl Lane {
 
     /// When it may go on, where it has something to send.
     pub fn due(&self) -> Option<Instant> {
-        self.behind.then(|| self.group.0 + PAUSE)
+        self.behind.then(|| self.group.0 + self.pause())
+    }
+
+    fn pause(&self) -> Duration {
+        if self.thin.is_some() { THIN } else { PAUSE }
     }
 
     /// Starts, or starts anew, from what the ring has cached; false where it has nothing.
@@ -183,11 +191,12 @@ impl Lane {
             self.at = Some((ring.end(), 0));
             self.waiting = self.stream.replay;
         }
-        if now.saturating_duration_since(self.group.0) >= PAUSE {
+        if now.saturating_duration_since(self.group.0) >= self.pause() {
             self.group = (now, 0);
         }
         let burst = self.replay.is_some();
-        let mut allowed = if burst { BURST } else { GROUP }.saturating_sub(self.group.1);
+        let group = self.thin.unwrap_or(if burst { BURST } else { GROUP });
+        let mut allowed = group.saturating_sub(self.group.1);
         if burst {
             allowed = budget.take(allowed, now);
         }
@@ -212,7 +221,7 @@ impl Lane {
                 }
                 break;
             };
-            if (self.waiting || (self.thin && packet == 0)) && !entry.unit.key() {
+            if (self.waiting || (self.thin.is_some() && packet == 0)) && !entry.unit.key() {
                 self.dropped += 1;
                 self.at = Some((serial + 1, 0));
                 continue;
