@@ -106,8 +106,9 @@ pub async fn run(contender: Contender, camera: Arc<Camera>) -> Result<Vec<Line>,
     Ok(lines)
 }
 
-/// From the moment a frame was taken until it is on the screen, ms, of the frames of five
-/// seconds: as the browser says when it presents one.
+/// From the moment a frame was taken until the page is told that it is on the screen, ms, of
+/// the frames of five seconds. (expectedDisplayTime can be earlier than the frame was taken:
+/// seen with Chromium, without a screen and with a playout delay of 0.)
 async fn delays(page: &Page, zero_ns: u64, frames: u64) -> Vec<f64> {
     // performance.now() is CLOCK_MONOTONIC with another zero; the shortest of some round
     // trips tells it best.
@@ -122,8 +123,8 @@ async fn delays(page: &Page, zero_ns: u64, frames: u64) -> Vec<f64> {
     }
     page.eval(
         "{ const video = document.querySelector('video'), mine = window.seen = []; \
-         const next = () => video.requestVideoFrameCallback((now, frame) => { \
-           const code = readBarcode(video); if (code !== null) mine.push([code, frame.expectedDisplayTime]); \
+         const next = () => video.requestVideoFrameCallback(() => { \
+           const at = performance.now(), code = readBarcode(video); if (code !== null) mine.push([code, at]); \
            if (mine.length < 125) next(); \
          }); next(); } true",
     )
