@@ -1,6 +1,6 @@
-//! What a person sees: POST → first picture presented, and camera → screen 5 s later (of
-//! each frame, not with the time that it then stays there), in
-//! the real Chromium with a WHEP client of a few lines, the same for every server.
+//! What a person sees: POST → first picture presented, and camera → screen 5 s later (of each
+//! frame, not with the time that it then stays there), in the real Chromium with a WHEP client
+//! of a few lines, the same for every server.
 
 use crate::camera::Camera;
 use crate::camera::clock::behind_ms;
