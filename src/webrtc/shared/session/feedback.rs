@@ -101,9 +101,7 @@ impl Session {
                     let Some(i) = self.lanes.iter().position(|l| l.ssrc() == media) else { continue };
                     for number in lost {
                         self.stats.nacked += 1;
-                        let sent = self.holds(i, number, rings)
-                            && self.resend.may(i, number, now)
-                            && self.again(i, number, rings, batch);
+                        let sent = self.again((i, number), now, rings, batch);
                         self.stats.resent += u64::from(sent);
                         self.stats.refused += u64::from(!sent);
                     }
@@ -147,21 +145,23 @@ impl Session {
         }
     }
 
-    /// Whether a packet could be sent again.
-    fn holds<'r, U: Unit>(&mut self, i: usize, number: u16, rings: Rings<'r, U>) -> bool {
-        self.lanes.get_mut(i).is_some_and(|lane| {
-            let ring = rings(lane.ring());
-            ring.is_some_and(|ring| lane.out().find(ring, number).is_some())
-        })
-    }
-
-    /// Sends a packet again: as RTX, or bit for bit as it was.
-    fn again<'r, U: Unit>(&mut self, i: usize, number: u16, rings: Rings<'r, U>, batch: &mut Batch) -> bool {
+    /// Sends a packet of a stream again, as RTX or bit for bit as it was, where it is held and
+    /// may be sent.
+    fn again<'r, U: Unit>(
+        &mut self,
+        (i, number): (usize, u16),
+        now: Instant,
+        rings: Rings<'r, U>,
+        batch: &mut Batch,
+    ) -> bool {
         let Some(route) = self.agent.selected() else { return false };
         let Some(lane) = self.lanes.get_mut(i) else { return false };
         let Some(ring) = rings(lane.ring()) else { return false };
         let out = lane.out();
         let Some((header, payload)) = out.find(ring, number) else { return false };
+        if !self.resend.may(i, number, now) {
+            return false;
+        }
         let Some(srtp) = self.secure.outbound() else { return false };
         let room = HEADER + 2 + payload.len() + srtp.profile().overhead();
         batch.put(route, room, |buffer| {
