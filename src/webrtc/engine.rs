@@ -8,7 +8,6 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -80,23 +79,25 @@ pub enum PeerState {
     Closed(String),
 }
 
-/// What a peer was sent.
-#[derive(Debug, Default)]
+/// What a peer was sent, and how its link is. None: the engine does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PeerStats {
-    /// RTP packets handed to the transport.
-    pub packets: AtomicU64,
+    /// RTP packets handed to the transport, without those sent again.
+    pub packets: u64,
     /// Bytes of RTP.
-    pub bytes: AtomicU64,
+    pub bytes: u64,
     /// Access units dropped because the transport did not keep up.
-    pub dropped: AtomicU64,
-}
-
-impl PeerStats {
-    /// Adds what was sent.
-    pub fn sent(&self, packets: u64, bytes: u64) {
-        self.packets.fetch_add(packets, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
+    pub dropped: u64,
+    /// Packets sent again.
+    pub resent: Option<u64>,
+    /// Times that it got key frames only for a while: its link does not carry the stream.
+    pub paused: Option<u64>,
+    /// Loss by its last report (RFC 3550 §6.4.1), in 1/256.
+    pub loss: Option<u8>,
+    /// Round trip by its last report.
+    pub round_trip: Option<Duration>,
+    /// What it takes its link to carry, bit/s.
+    pub bitrate: Option<u64>,
 }
 
 /// A client's ICE credentials.
@@ -122,8 +123,8 @@ pub trait Peer: Send + Sync {
     fn add_candidates(&self, candidates: Vec<Candidate>) -> Job<'_, ()>;
     /// How it stands, as it changes.
     fn state(&self) -> watch::Receiver<PeerState>;
-    /// What it was sent.
-    fn stats(&self) -> &PeerStats;
+    /// What it was sent, so far.
+    fn stats(&self) -> PeerStats;
     /// Begins an ICE restart (RFC 9725 §4.3.3): the client has new credentials. Returns our
     /// new ones, and where we are; media goes on meanwhile.
     ///

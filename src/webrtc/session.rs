@@ -230,8 +230,13 @@ impl Sessions {
         tracing::info!(
             session = %session.id, path = %session.path, engine = session.engine, reason,
             seconds = began.elapsed().as_secs(),
-            packets = stats.packets.load(Ordering::Relaxed),
-            dropped = stats.dropped.load(Ordering::Relaxed) + session.reader.dropped.load(Ordering::Relaxed),
+            packets = stats.packets,
+            dropped = stats.dropped + session.reader.dropped.load(Ordering::Relaxed),
+            resent = stats.resent,
+            paused = stats.paused,
+            loss_percent = stats.loss.map(|l| u64::from(l) * 100 / 256),
+            rtt_ms = stats.round_trip.map(|t| t.as_millis() as u64),
+            link_kbps = stats.bitrate.map(|b| b / 1_000),
             "viewer left"
         );
     }

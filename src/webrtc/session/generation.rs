@@ -107,7 +107,6 @@ mod tests {
     #[derive(Default)]
     struct Double {
         restarts: bool,
-        stats: PeerStats,
         got: Mutex<Vec<String>>,
     }
 
@@ -119,8 +118,8 @@ mod tests {
         fn state(&self) -> tokio::sync::watch::Receiver<PeerState> {
             tokio::sync::watch::channel(PeerState::Connected).1
         }
-        fn stats(&self) -> &PeerStats {
-            &self.stats
+        fn stats(&self) -> PeerStats {
+            PeerStats::default()
         }
         fn restart(&self, remote: Credentials) -> Job<'_, Result<Transport>> {
             self.got.lock().unwrap().push(format!("{} {}", remote.ufrag, remote.password));

@@ -177,6 +177,9 @@ pub enum Event {
     /// The viewer wants a key frame of a stream (its place in [`Open::streams`]), and was
     /// answered from the cache where there was something: the source may be asked, too.
     KeyWanted(usize),
+    /// The viewer's link does not carry the stream: it gets key frames only for a while.
+    /// Once; how often is in [`Status`].
+    Narrow,
     /// It is over, and why. Once, and nothing comes after it. Also when it was refused
     /// ([`Config::sessions`]) or closed from our side.
     Closed(String),

@@ -126,7 +126,7 @@ impl Engine for WebrtcBin {
             let built = blocking::begin(DEADLINE + wait, build)
                 .await
                 .map_err(|fault| Error::new(Kind::Internal, format!("webrtcbin: {fault}")))??;
-            let stats = Arc::new(PeerStats::default());
+            let stats = Arc::new(pump::Sent::default());
             let peer = BinPeer {
                 state: built.watch.state(),
                 stats: stats.clone(),
@@ -143,7 +143,7 @@ impl Engine for WebrtcBin {
 
 struct BinPeer {
     state: channel::Receiver<PeerState>,
-    stats: Arc<PeerStats>,
+    stats: Arc<pump::Sent>,
     session: Mutex<Option<build::Session>>,
     watch: Arc<watch::Watch>,
     webrtc: gst::glib::WeakRef<gst::Element>,
@@ -169,8 +169,8 @@ impl Peer for BinPeer {
         self.state.clone()
     }
 
-    fn stats(&self) -> &PeerStats {
-        &self.stats
+    fn stats(&self) -> PeerStats {
+        self.stats.get()
     }
 
     fn close(&self) -> Job<'_, ()> {

@@ -2,6 +2,7 @@
 //! is connected and is who it said it is, sends the burst of instant start paced,
 //! then each frame as it comes. One tokio task per viewer; nothing here blocks.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,23 @@ impl Budget {
     }
 }
 
+/// What a viewer was sent, as its pump counts it.
+#[derive(Debug, Default)]
+pub struct Sent {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Sent {
+    /// What the viewer reports stays inside webrtcbin, and so does what it sends again.
+    pub fn get(&self) -> PeerStats {
+        let get = |a: &AtomicU64| a.load(Ordering::Relaxed);
+        let (packets, bytes, dropped) = (get(&self.packets), get(&self.bytes), get(&self.dropped));
+        PeerStats { packets, bytes, dropped, ..PeerStats::default() }
+    }
+}
+
 /// One stream into the viewer's pipeline.
 pub struct Lane {
     kind: Kind,
@@ -85,7 +103,7 @@ pub async fn run(
     mut sub: Subscription,
     mut lanes: Vec<Lane>,
     watch: Arc<Watcher>,
-    stats: Arc<PeerStats>,
+    stats: Arc<Sent>,
     budget: Arc<Budget>,
 ) {
     let mut state = watch.state();
@@ -181,7 +199,7 @@ async fn reached(state: &mut watch::Receiver<PeerState>, wanted: impl FnMut(&Pee
 
 struct Pump<'a> {
     lanes: &'a mut [Lane],
-    stats: &'a PeerStats,
+    stats: &'a Sent,
     budget: &'a Budget,
 }
 
@@ -217,7 +235,7 @@ impl Pump<'_> {
         let Some(lane) = self.lanes.iter_mut().find(|l| l.kind == unit.kind) else { return };
         if lane.appsrc.current_level_bytes() > WAITING || (lane.waiting_for_key && !unit.key) {
             lane.waiting_for_key = unit.kind == Kind::Video;
-            self.stats.dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.stats.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
         lane.waiting_for_key = false;
@@ -238,7 +256,7 @@ impl Pump<'_> {
 /// Hands packets to the pipeline as one list. Does not block: appsrc only queues.
 fn push<'a>(
     lane: &mut Lane,
-    stats: &PeerStats,
+    stats: &Sent,
     payloads: impl IntoIterator<Item = impl std::borrow::Borrow<(&'a [u8], bool)>>,
     timestamp: u32,
     pts_ns: u64,
@@ -261,7 +279,8 @@ fn push<'a>(
             list.add(buffer);
         }
     }
-    stats.sent(packets, bytes);
+    stats.packets.fetch_add(packets, Ordering::Relaxed);
+    stats.bytes.fetch_add(bytes, Ordering::Relaxed);
     // Flushing or EOS: the session is ending, and its watch tells why.
     let _ = lane.appsrc.push_buffer_list(list);
 }

@@ -31,7 +31,7 @@ use crate::config::{Config, WebrtcEngine};
 use crate::error::{Error, Kind, Result};
 use crate::media::hub::AccessUnit;
 use crate::webrtc::answer::{self, Transport};
-use crate::webrtc::engine::{Engine, Job, Opened, Opening, PeerStats};
+use crate::webrtc::engine::{Engine, Job, Opened, Opening};
 use crate::webrtc::negotiate::Plan;
 use crate::webrtc::offer::{Offer, Peer as Offered, Section};
 
@@ -232,8 +232,7 @@ impl Shared {
         let lost_before = feed.stats().dropped.load(Ordering::Relaxed);
         tokio::spawn(peer::look_after(subscription, id, handle.clone(), state.clone()));
         let (handle, transport_of) = (handle.clone(), transport.clone());
-        let stats = PeerStats::default();
-        let peer = SharedPeer { id, handle, state, status, stats, lost_before, feed, transport: transport_of };
+        let peer = SharedPeer { id, handle, state, status, lost_before, feed, transport: transport_of };
         Ok(Opened { transport, streams: ids, peer: Arc::new(peer) })
     }
 }

@@ -59,6 +59,10 @@ pub fn listener(state: &Arc<State>, session: &str, hub: &Arc<Hub>) -> Listener {
     Box::new(move |event| match event {
         Event::Connected => told.0.connected(),
         Event::Route(route) => tracing::debug!(session, ?route, "route"),
+        Event::Narrow => tracing::info!(
+            session,
+            "the viewer's link does not carry the stream: it gets key frames only for some seconds, and again whenever that shows"
+        ),
         // Answered from the cache already.
         Event::KeyWanted(_) => hub.want_key(),
         Event::Closed(reason) => told.0.close(&reason),
@@ -71,7 +75,6 @@ pub struct SharedPeer {
     pub handle: Handle<AccessUnit>,
     pub state: Arc<State>,
     pub status: Arc<Status>,
-    pub stats: PeerStats,
     /// What the Hub could not hand over to the thread before this viewer came.
     pub lost_before: u64,
     pub feed: Arc<PathFeed>,
@@ -92,13 +95,21 @@ impl Peer for SharedPeer {
         self.state.0.subscribe()
     }
 
-    fn stats(&self) -> &PeerStats {
+    fn stats(&self) -> PeerStats {
         let now = self.status.get();
         let lost = self.feed.stats().dropped.load(Ordering::Relaxed).saturating_sub(self.lost_before);
-        self.stats.packets.store(now.packets, Ordering::Relaxed);
-        self.stats.bytes.store(now.bytes, Ordering::Relaxed);
-        self.stats.dropped.store(now.dropped + lost, Ordering::Relaxed);
-        &self.stats
+        // Browsers report within a second or two, and then with the time of ours.
+        let reported = now.round_trip.is_some();
+        PeerStats {
+            packets: now.packets,
+            bytes: now.bytes,
+            dropped: now.dropped + lost,
+            resent: Some(now.resent),
+            paused: Some(now.paused),
+            loss: reported.then_some(now.loss),
+            round_trip: now.round_trip.map(|us| Duration::from_micros(us.into())),
+            bitrate: now.bitrate,
+        }
     }
 
     fn restart(&self, theirs: engine::Credentials) -> Job<'_, Result<Transport>> {

@@ -131,7 +131,12 @@ impl Session {
         for lane in self.lanes.iter_mut().filter(|l| l.is_picture()) {
             changed |= lane.set_thin(thin);
         }
-        self.stats.paused += u64::from(changed && thin.is_some());
+        if changed && thin.is_some() {
+            self.stats.paused += 1;
+            if self.stats.paused == 1 {
+                self.events.push(Event::Narrow);
+            }
+        }
     }
 
     fn heard_of(&mut self, report: Report, clock: Clock) {

@@ -64,6 +64,8 @@ pub enum Event {
     /// The peer wants a key frame of a stream, and was answered from the cache: the source
     /// may be asked, too.
     KeyWanted(usize),
+    /// Its link does not carry the stream: paused for the first time.
+    Narrow,
     /// It is over, and why. Nothing is sent after what is in the batch now.
     Closed(String),
 }

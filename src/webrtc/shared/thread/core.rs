@@ -340,6 +340,7 @@ impl<U: Unit> Core<U> {
                     entry.session.send_media(self.now, &rings, &mut self.budget, &mut self.batch);
                 }
                 session::Event::KeyWanted(stream) => (entry.listener)(Event::KeyWanted(stream)),
+                session::Event::Narrow => (entry.listener)(Event::Narrow),
                 session::Event::Closed(why) => {
                     entry.told = true;
                     (entry.listener)(Event::Closed(why));
