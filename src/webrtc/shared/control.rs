@@ -20,7 +20,6 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::directory::Share;
@@ -31,6 +30,7 @@ use super::ring::{Cap, Unit};
 use super::session::Stream;
 use super::thread::Adopted;
 
+pub use super::feed::Feed;
 pub use super::status::{Counters, Status};
 
 /// Names a session of a thread: the caller's number, never used twice.
@@ -299,9 +299,7 @@ impl<U: Unit> Handle<U> {
     pub fn ring(&self, cap: Cap) -> Result<Feed<U>, Refused> {
         let ring = self.owner.queue.next_ring();
         self.owner.queue.command(Command::Register(ring, cap))?;
-        Ok(Feed {
-            inner: Arc::new(FeedInner { queue: self.owner.queue.clone(), ring, waiting: AtomicBool::new(false) }),
-        })
+        Ok(Feed::new(self.owner.queue.clone(), ring))
     }
 
     /// Opens a session. From now on its peer's checks are answered; how it goes, the
@@ -337,64 +335,5 @@ impl<U: Unit> Handle<U> {
     /// Ends all sessions, and the thread. `done` is called when it has let go of the sockets.
     pub fn shutdown(&self, why: &str, done: Option<Done>) {
         self.owner.queue.release(Command::Shutdown { why: why.into(), done });
-    }
-}
-
-struct FeedInner<U> {
-    queue: Arc<Queue<U>>,
-    ring: RingId,
-    /// Frames were dropped: the next one to be taken is a key frame.
-    waiting: AtomicBool,
-}
-
-impl<U> Drop for FeedInner<U> {
-    fn drop(&mut self) {
-        self.queue.release(Command::Unregister(self.ring));
-    }
-}
-
-/// Where the frames of a ring go in. Cheap to clone; the last one unregisters the ring.
-pub struct Feed<U> {
-    inner: Arc<FeedInner<U>>,
-}
-
-impl<U> Clone for Feed<U> {
-    fn clone(&self) -> Self {
-        Feed { inner: self.inner.clone() }
-    }
-}
-
-impl<U> fmt::Debug for Feed<U> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Feed").field("ring", &self.inner.ring).finish_non_exhaustive()
-    }
-}
-
-impl<U: Unit> Feed<U> {
-    /// The ring's number, for [`Stream::ring`].
-    pub fn ring(&self) -> RingId {
-        self.inner.ring
-    }
-
-    /// The next frame, in the stream's order; from one thread at a time. One short lock
-    /// and at most one system call. False when it was dropped, and counted: the queue is
-    /// full, and this ring goes on with its next key frame.
-    pub fn push(&self, unit: Arc<U>) -> bool {
-        let inner = &*self.inner;
-        if inner.waiting.load(Ordering::Relaxed) && !unit.key() {
-            inner.queue.counters.frames_dropped.fetch_add(1, Ordering::Relaxed);
-            return false;
-        }
-        let taken = inner.queue.frame(inner.ring, unit);
-        inner.waiting.store(!taken, Ordering::Relaxed);
-        taken
-    }
-
-    /// The stream is interrupted (the source is gone, or another one): nobody can begin
-    /// before its next key frame, and nobody goes on before it either: what comes first
-    /// may refer to frames that no viewer has.
-    pub fn interrupt(&self) {
-        self.inner.waiting.store(true, Ordering::Relaxed);
-        self.inner.queue.interrupt(self.inner.ring);
     }
 }

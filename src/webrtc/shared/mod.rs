@@ -4,7 +4,7 @@
 //! # Rooms and arrows
 //! ```text
 //!  engine    behind webrtc::engine: offers in, answers out          (tokio)
-//!    │  control, queue, status: commands and frames, bounded; numbers by atomics
+//!    │  control, feed, queue, status: commands and frames, bounded; numbers by atomics
 //!  thread    wakes up, receives, sends, keeps time        (a thread each, no tokio)
 //!    ├─► directory whose is what, where there are several; the first one receives for all
 //!    ├─► net       sockets: recvmmsg, sendmmsg, GSO; TCP connections
@@ -87,6 +87,7 @@ pub mod demux;
 mod directory;
 pub mod dtls;
 pub mod engine;
+mod feed;
 pub mod framing;
 #[cfg(test)]
 mod fuzz;

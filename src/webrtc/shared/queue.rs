@@ -13,6 +13,8 @@ use super::net::Bell;
 pub(super) enum Item<U> {
     /// A frame.
     Frame(RingId, Arc<U>),
+    /// What a ring begins with.
+    Start(RingId, Vec<Arc<U>>),
     /// What comes next does not continue what was there.
     Interrupt(RingId),
 }
@@ -100,6 +102,21 @@ impl<U> Queue<U> {
         true
     }
 
+    /// What a ring begins with: one item, however long, for the frames of a wall of cameras
+    /// that is opened must not push out those of who watches already. It is told once per
+    /// ring, and rings are bounded as commands. False: the thread has ended.
+    pub fn start(&self, ring: RingId, units: Vec<Arc<U>>) -> bool {
+        {
+            let mut w = self.lock();
+            if w.gone {
+                return false;
+            }
+            w.list.frames.push_back(Item::Start(ring, units));
+        }
+        self.ring();
+        true
+    }
+
     /// See [`super::control::Feed::interrupt`]. Twice in a row is once, so that the queue
     /// stays bounded: there is at most one behind each frame and ring.
     pub fn interrupt(&self, ring: RingId) {
@@ -107,7 +124,7 @@ impl<U> Queue<U> {
             let mut w = self.lock();
             let said = w.list.frames.iter().rev().map_while(|i| match i {
                 Item::Interrupt(r) => Some(*r == ring),
-                Item::Frame(..) => None,
+                Item::Frame(..) | Item::Start(..) => None,
             });
             if w.gone || said.into_iter().any(|same| same) {
                 return;
@@ -213,6 +230,24 @@ mod tests {
 
     use super::super::net::Poll;
     use super::*;
+
+    #[test]
+    fn a_wall_that_is_opened_pushes_out_no_frame_of_others() {
+        let queue = Queue::<u32>::new(Bell::new().unwrap());
+        for ring in 2..50 {
+            assert!(queue.start(ring, (0..250).map(Arc::new).collect()));
+        }
+        assert!(queue.frame(1, Arc::new(7)));
+        // And it has room where there is none for frames.
+        while queue.frame(1, Arc::new(8)) {}
+        assert!(queue.start(50, vec![Arc::new(9)]));
+        let mut taken = Taken::default();
+        queue.take(&mut taken);
+        assert!(matches!(taken.frames.pop_back(), Some(Item::Start(50, _))));
+        assert_eq!(taken.frames.len(), FRAMES);
+        queue.end();
+        assert!(!queue.start(51, vec![Arc::new(9)]));
+    }
 
     #[test]
     fn nothing_that_comes_is_slept_over() {

@@ -43,7 +43,7 @@ impl PathFeed {
 /// Under the Hub's lock: a short lock of the queue and at most one system call each.
 fn take(fed: Fed, video: &Feed<AccessUnit>, audio: &Feed<AccessUnit>) -> bool {
     match fed {
-        Fed::Start(start) => start.units.into_iter().all(|unit| video.push(unit)),
+        Fed::Start(start) => video.start(start.units),
         Fed::Unit(unit) if unit.kind == Kind::Video => video.push(unit),
         Fed::Unit(unit) => audio.push(unit),
         Fed::Interrupted => {
@@ -107,9 +107,11 @@ mod tests {
                 Command::Unregister(ring) => format!("unregister {ring}"),
                 _ => "other".into(),
             });
-            let sent = taken.frames.into_iter().map(|f| match f {
-                Item::Frame(ring, unit) => format!("{ring}: {}", unit.payload(0).unwrap()[0]),
-                Item::Interrupt(ring) => format!("{ring}: interrupt"),
+            let name = |ring, unit: &AccessUnit| format!("{ring}: {}", unit.payload(0).unwrap()[0]);
+            let sent = taken.frames.into_iter().flat_map(|f| match f {
+                Item::Frame(ring, unit) => vec![name(ring, &unit)],
+                Item::Start(ring, units) => units.iter().map(|unit| name(ring, unit)).collect(),
+                Item::Interrupt(ring) => vec![format!("{ring}: interrupt")],
             });
             said.chain(sent).collect()
         }

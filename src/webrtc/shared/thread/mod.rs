@@ -207,6 +207,7 @@ impl<U: Unit> Thread<U> {
         for item in taken.frames.drain(..) {
             match item {
                 Item::Frame(ring, unit) => self.core.frame(ring, unit),
+                Item::Start(ring, units) => units.into_iter().for_each(|unit| self.core.frame(ring, unit)),
                 Item::Interrupt(ring) => self.core.interrupt(ring),
             }
         }
@@ -223,8 +224,9 @@ impl<U: Unit> Thread<U> {
     /// Reads a socket.
     fn datagrams(&mut self, i: usize) {
         let (mut received, mut foreign) = (0, 0);
+        let sockets = self.out.sockets.clone();
         for _ in 0..ROUNDS {
-            let (Some(socket), Some(receiver)) = (self.out.sockets.get(i), &mut self.receiver) else { break };
+            let (Some(socket), Some(receiver)) = (sockets.get(i), &mut self.receiver) else { break };
             // An error is that of a packet that we sent.
             let more = receiver.receive(socket).unwrap_or(true);
             for k in 0..receiver.count() {
@@ -241,8 +243,11 @@ impl<U: Unit> Thread<U> {
                 }
                 received += 1;
                 foreign += u64::from(self.core.receive(route, data) == Received::Foreign);
+                // All of them may miss as much.
+                if self.core.batch.bytes() >= ENOUGH {
+                    self.out.flush(&mut self.core.batch, &self.poll);
+                }
             }
-            self.relieve();
             if !more {
                 break;
             }
