@@ -202,7 +202,9 @@ impl Sender {
                     }
                     // No such call in this kernel, or forbidden.
                     Some(libc::ENOSYS) if self.egress < Egress::Single => self.egress = Egress::Single,
-                    _ if next.packets > 1 => {
+                    // What segmenting may be refused with; a firewall, or a route that has
+                    // gone, says nothing about that.
+                    Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE | libc::EOPNOTSUPP) if next.packets > 1 => {
                         self.apart(socket, done, next, outcome);
                         done += 1;
                     }
