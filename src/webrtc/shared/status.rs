@@ -6,8 +6,9 @@ use super::control::Egress;
 use super::session::Stats;
 
 /// What a session has sent and heard, for anybody to read. The meaning of each number is
-/// that of the one in [`Stats`].
+/// that of the one in [`Stats`]. What each frame changes lies in one cache line.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct Status {
     packets: AtomicU64,
     bytes: AtomicU64,
@@ -47,12 +48,17 @@ impl Status {
         }
     }
 
-    /// The thread's side.
+    /// The thread's side, after each frame: what was sent.
+    pub(super) fn sent(&self, s: Stats) {
+        self.packets.store(s.packets, Ordering::Relaxed);
+        self.bytes.store(s.bytes, Ordering::Relaxed);
+        self.dropped.store(s.dropped, Ordering::Relaxed);
+    }
+
+    /// The thread's side, when something was heard: everything.
     pub(super) fn set(&self, s: Stats) {
+        self.sent(s);
         let set = |a: &AtomicU64, n: u64| a.store(n, Ordering::Relaxed);
-        set(&self.packets, s.packets);
-        set(&self.bytes, s.bytes);
-        set(&self.dropped, s.dropped);
         set(&self.paused, s.paused);
         set(&self.resent, s.resent);
         set(&self.nacked, s.nacked);

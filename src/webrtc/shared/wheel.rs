@@ -2,7 +2,7 @@
 //!
 //! A wheel of quarters of a millisecond with a list per slot: setting, moving and stopping a timer and
 //! finding the next one cost the same for ten sessions and ten thousand. What lies
-//! further ahead than the wheel is long waits in the last slot and is put in again.
+//! further ahead than the wheel is long waits near its end, and is put in again.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 const SLOTS: usize = 4_096;
 /// One slot, µs. Bursts pause for 2 ms: a whole millisecond would make 3 of them.
 const TICK: u64 = 250;
+/// What lies further ahead waits in every so manieth slot only: most timers are seconds
+/// ahead, and each slot that has some wakes the thread.
+const FAR: u64 = 1_024;
 /// No node.
 const NONE: u32 = u32::MAX;
 
@@ -65,7 +68,9 @@ impl Wheel {
             self.nodes.resize(key as usize + 1, IDLE);
         }
         let last = self.tick + SLOTS as u64 - 1;
-        let slot = (self.tick_of(at).clamp(self.tick, last) % SLOTS as u64) as u32;
+        let tick = self.tick_of(at);
+        let tick = if tick > last { last - last % FAR } else { tick.max(self.tick) };
+        let slot = (tick % SLOTS as u64) as u32;
         let head = std::mem::replace(&mut self.heads[slot as usize], key); // invariant: slot < SLOTS
         if let Some(next) = self.nodes.get_mut(head as usize) {
             next.before = key;
@@ -124,7 +129,8 @@ impl Wheel {
         self.first(self.tick).map(|tick| self.began + Duration::from_micros(tick * TICK))
     }
 
-    /// Takes out the keys that are due.
+    /// Takes out the keys that are due, first come, first served: who was set first of those
+    /// in a slot is the first one, and the bursts of many who join finish one after the other.
     pub fn expire(&mut self, now: Instant, due: &mut Vec<u32>) {
         let until = (now.saturating_duration_since(self.began).as_micros() / u128::from(TICK)) as u64;
         let from = self.tick;
@@ -135,6 +141,7 @@ impl Wheel {
         self.tick = until + 1;
         let mut tick = from;
         while let Some(at) = self.first(tick).filter(|at| *at <= until) {
+            let first = due.len();
             let mut key = self.heads[at as usize % SLOTS];
             while let Some(node) = self.nodes.get(key as usize).copied() {
                 match node.at {
@@ -149,6 +156,7 @@ impl Wheel {
                 }
                 key = node.after;
             }
+            due.get_mut(first..).into_iter().for_each(|slot| slot.reverse());
             tick = at + 1;
             if tick >= from + SLOTS as u64 {
                 // The whole wheel was looked at.
@@ -203,6 +211,33 @@ mod tests {
         due.clear();
         w.expire(us(2_750), &mut due);
         assert_eq!(due, [0]);
+    }
+
+    #[test]
+    fn far_ones_wake_together() {
+        let begin = Instant::now();
+        let mut w = Wheel::new(begin);
+        for n in 0..1_000u32 {
+            w.set(n, Some(begin + 10_000 * MS + n * MS));
+        }
+        let (mut due, mut calls) = (Vec::new(), 0);
+        while due.is_empty() {
+            w.expire(w.next().unwrap(), &mut due);
+            calls += 1;
+        }
+        assert!(calls <= 4 * 10 + 4, "{calls}");
+    }
+
+    #[test]
+    fn first_come_first_served() {
+        let begin = Instant::now();
+        let mut w = Wheel::new(begin);
+        for n in [3, 1, 2, 0] {
+            w.set(n, Some(begin + 2 * MS));
+        }
+        let mut due = vec![9];
+        w.expire(begin + 3 * MS, &mut due);
+        assert_eq!(due, [9, 3, 1, 2, 0]);
     }
 
     proptest! {

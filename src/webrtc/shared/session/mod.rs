@@ -34,6 +34,10 @@ pub use types::{Clock, Event, Opening, Stats, Stream, Taken};
 pub const PACKET: usize = 1_452;
 /// Between two sender reports of a stream that flows.
 const REPORT: Duration = Duration::from_secs(2);
+/// During a replay timestamps are not true, and nothing is reported: looked at again after.
+const REPLAYING: Duration = Duration::from_millis(200);
+/// A report goes with the next frame, in the same system call; without one it goes so late.
+const RIDE: Duration = Duration::from_millis(100);
 
 /// Where the rings of a thread are.
 pub type Rings<'r, U> = &'r dyn Fn(u32) -> Option<&'r Ring<U>>;
@@ -100,7 +104,8 @@ impl Session {
     /// When [`Session::handle_timeout`] is due for what [`Session::send_media`] has left.
     pub fn media_due(&self) -> Option<Instant> {
         let lanes = self.lanes.iter().filter_map(|l| l.due());
-        self.connected().then(|| lanes.chain(self.report_at).min()).flatten()
+        let report = self.report_at.map(|at| at + RIDE);
+        self.connected().then(|| lanes.chain(report).min()).flatten()
     }
 
     /// What was sent and heard.
@@ -190,24 +195,25 @@ impl Session {
             self.secure.handle_timeout(&mut self.events);
         }
         self.settle(batch);
-        self.send_media(now, rings, budget, batch);
+        self.send_media((now, clock), rings, budget, batch);
         if self.report_at.is_some_and(|at| at <= now) {
             self.report((now, clock), rings, batch);
         }
     }
 
-    /// New frames are in the rings: sends what may be sent now.
+    /// New frames are in the rings: sends what may be sent now. True when sender reports went
+    /// with it: [`Session::poll_timeout`] is later than it was.
     pub fn send_media<'r, U: Unit>(
         &mut self,
-        now: Instant,
+        (now, clock): (Instant, Clock),
         rings: Rings<'r, U>,
         budget: &mut Budget,
         batch: &mut Batch,
-    ) {
+    ) -> bool {
         if !self.connected() {
-            return;
+            return false;
         }
-        let (Some(route), Some(srtp)) = (self.agent.selected(), self.secure.outbound()) else { return };
+        let (Some(route), Some(srtp)) = (self.agent.selected(), self.secure.outbound()) else { return false };
         let before = self.stats.bytes;
         for lane in &mut self.lanes {
             let Some(ring) = rings(lane.ring()) else {
@@ -219,12 +225,15 @@ impl Session {
             self.stats.bytes += bytes;
             self.resend.sent(packets);
         }
-        if self.stats.bytes > before {
-            self.congestion.sent(self.stats.bytes - before, now);
+        let due = *self.report_at.get_or_insert(now);
+        if self.stats.bytes == before {
+            return false;
         }
-        if self.report_at.is_none() {
-            self.report_at = Some(now);
+        self.congestion.sent(self.stats.bytes - before, now);
+        if due <= now {
+            self.report((now, clock), rings, batch);
         }
+        due <= now
     }
 
     /// [`Session::send_media`] is near: what it looks at comes into the cache, of the
@@ -293,7 +302,8 @@ impl Session {
 
     /// Sender reports of all streams that flow, in one compound.
     fn report<'r, U: Unit>(&mut self, (now, clock): (Instant, Clock), rings: Rings<'r, U>, batch: &mut Batch) {
-        self.report_at = Some(now + REPORT);
+        let replaying = self.lanes.iter().any(Lane::replays);
+        self.report_at = Some(now + if replaying { REPLAYING } else { REPORT });
         let Some(route) = self.agent.selected() else { return };
         self.scratch.clear();
         let mut writer = rtcp::Writer::new(&mut self.scratch);

@@ -103,7 +103,7 @@ fn no_packet_asks_for_memory() {
     for n in 0..200 {
         w.now += 40 * MS;
         w.rings[0].push(super::super::ring::tests::frame(1_000 + n, n % 50 == 0, 8, 1_000), w.now);
-        let send = || w.with_session(|s, (now, _), rings, budget, batch| s.send_media(now, rings, budget, batch));
+        let send = || _ = w.with_session(|s, times, rings, budget, batch| s.send_media(times, rings, budget, batch));
         let count = crate::counting::allocations(send);
         // Until then the arena grows, and what is remembered for NACKs.
         asked += if n < 50 { 0 } else { count };

@@ -292,9 +292,12 @@ impl<U: Unit> Core<U> {
                     continue;
                 }
                 entry.pumped = self.wake;
-                entry.session.send_media(self.now, &rings, &mut self.budget, &mut self.batch);
-                entry.status.set(entry.session.stats());
-                if let Some(at) = entry.session.media_due()
+                let times = (self.now, self.clock);
+                let reported = entry.session.send_media(times, &rings, &mut self.budget, &mut self.batch);
+                entry.status.sent(entry.session.stats());
+                if reported {
+                    self.wheel.set(*key, entry.session.poll_timeout(self.now));
+                } else if let Some(at) = entry.session.media_due()
                     && self.wheel.get(*key).is_none_or(|set| set > at)
                 {
                     self.wheel.set(*key, Some(at));
@@ -337,7 +340,8 @@ impl<U: Unit> Core<U> {
                     // The first picture at once, not with the next one.
                     let shelves = &self.shelves;
                     let rings = |id: RingId| shelves.get(&id).map(|s| &s.ring);
-                    entry.session.send_media(self.now, &rings, &mut self.budget, &mut self.batch);
+                    let times = (self.now, self.clock);
+                    entry.session.send_media(times, &rings, &mut self.budget, &mut self.batch);
                 }
                 session::Event::KeyWanted(stream) => (entry.listener)(Event::KeyWanted(stream)),
                 session::Event::Narrow => (entry.listener)(Event::Narrow),

@@ -145,7 +145,7 @@ impl World {
         self.frames += 1;
         f.timestamp = ((self.now - self.began).as_nanos() * 90_000 / 1_000_000_000) as u32;
         self.rings[0].push(Arc::new(f), self.now);
-        self.with_session(|s, (now, _), rings, budget, batch| s.send_media(now, rings, budget, batch));
+        self.with_session(|s, times, rings, budget, batch| s.send_media(times, rings, budget, batch));
         self.deliver();
     }
 
