@@ -36,7 +36,7 @@ mapping! {
     pub struct User {
         /// The name: `any`, plain, `sha256:…` or `argon2:…`.
         "user" => user: String = String::new(), check_hash;
-        /// The password: plain, `sha256:…` or `argon2:…`; empty with `any`.
+        /// The password: plain, `sha256:…` or `argon2:…`; empty with `any`, and only there.
         "pass" => pass: Secret = Secret::default(), secret_hash;
         /// Addresses from which this entry counts; empty means all.
         "ips" => ips: Vec<IpNet> = Vec::new();
@@ -71,6 +71,10 @@ impl Mapping for User {
         }
         if self.user == "any" && !self.pass.is_empty() {
             return Err(("pass", "the user \"any\" cannot have a password; give the user a name".into()));
+        }
+        if self.user != "any" && self.pass.is_empty() {
+            let message = "must not be empty: nobody could sign in as this user; for everybody write user: any";
+            return Err(("pass", message.into()));
         }
         Ok(())
     }

@@ -119,6 +119,10 @@ pub fn parse(text: &str, name: Option<&str>, env: &[(String, String)]) -> Result
         warnings
             .push(format!("{are} of MediaMTX's that camgate does not have yet, {them} ignored: {}", keys.join(", ")));
     }
+    if !cx.old_names.is_empty() {
+        let names: Vec<String> = cx.old_names.iter().map(|(old, new)| format!("{old} is called {new} now")).collect();
+        warnings.push(format!("old names of MediaMTX's keys are ignored: {}", names.join(", ")));
+    }
     if cx.problems.is_empty() {
         return Ok(Loaded { config, warnings });
     }

@@ -9,6 +9,10 @@ use super::{Config, PathConf};
 /// First segments that mean something else on the HTTP port.
 const RESERVED_FIRST: &[&str] =
     &["v3", "ptz", "whep", "whip", "assets", "metrics", "healthz", "readyz", "openapi.json"];
+/// Whole names that do.
+const RESERVED_WHOLE: &[&str] = &["favicon.ico"];
+/// Last segments but one that do: what follows is a session's secret.
+const RESERVED_LAST_BUT_ONE: &[&str] = &["whep", "whip"];
 /// Last segments that do.
 const RESERVED_LAST: &[&str] = &["whep", "whip", "inside", "publish", "snapshot.jpg", "index.m3u8"];
 /// The names of the entry for all other paths, as MediaMTX has them.
@@ -36,7 +40,7 @@ pub struct Match {
 }
 
 /// Checks a path's name: letters, digits and `_ . ~ / -`; no empty, `.` or `..`
-/// segment; none of the first and last segments that have a meaning of their own.
+/// segment; none of the names and segments that have a meaning of their own.
 /// The error is a sentence.
 pub fn valid_path_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
@@ -48,7 +52,10 @@ pub fn valid_path_name(name: &str) -> Result<(), String> {
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.~/-".contains(&b)) {
         return Err("A path name consists of letters, digits and the characters _ . ~ / - only.".into());
     }
-    let mut last = "";
+    if RESERVED_WHOLE.contains(&name) {
+        return Err(format!("A path must not be called {name:?}, which has a meaning of its own."));
+    }
+    let (mut last_but_one, mut last) = ("", "");
     for (i, segment) in name.split('/').enumerate() {
         match segment {
             "" => {
@@ -58,7 +65,7 @@ pub fn valid_path_name(name: &str) -> Result<(), String> {
             _ if i == 0 && RESERVED_FIRST.contains(&segment) => {
                 return Err(format!("A path name must not begin with {segment:?}, which has a meaning of its own."));
             }
-            _ => last = segment,
+            _ => (last_but_one, last) = (last, segment),
         }
     }
     if is_hls_name(last) {
@@ -66,6 +73,11 @@ pub fn valid_path_name(name: &str) -> Result<(), String> {
     }
     if RESERVED_LAST.contains(&last) {
         return Err(format!("A path name must not end with {last:?}, which has a meaning of its own."));
+    }
+    if RESERVED_LAST_BUT_ONE.contains(&last_but_one) {
+        return Err(format!(
+            "A path name must not have {last_but_one:?} before its last segment, where it has a meaning of its own."
+        ));
     }
     Ok(())
 }
@@ -164,9 +176,24 @@ mod tests {
 
     #[test]
     fn names() {
-        for name in
-            ["cam1", "a/b/c", "A-b_c.d~e", "~x", "v3x/cam", "cam/v3", "whepx", "all_others", "...", "publish/cam"]
-        {
+        for name in [
+            "cam1",
+            "a/b/c",
+            "A-b_c.d~e",
+            "~x",
+            "v3x/cam",
+            "cam/v3",
+            "whepx",
+            "all_others",
+            "...",
+            "publish/cam",
+            "cam/favicon.ico",
+            "favicon.ico/cam",
+            "a/whep/b/c",
+            "a/whip/b/c",
+            "a/whepx/b",
+            "a/inside/b",
+        ] {
             assert_eq!(valid_path_name(name), Ok(()), "{name}");
         }
         for name in [
@@ -197,6 +224,9 @@ mod tests {
             "healthz",
             "readyz",
             "openapi.json",
+            "favicon.ico",
+            "a/whep/b",
+            "a/b/whip/c",
         ] {
             assert!(valid_path_name(name).is_err(), "{name}");
         }

@@ -3,9 +3,12 @@
 //!
 //! A few of them restrict who may watch. To ignore those would open what the
 //! operator closed, so they are problems, not warnings.
+//!
+//! Some are old names of keys that camgate has by the new name only. Those that close
+//! something are problems too, the others a warning that tells the new name.
 
 use super::problem::shown;
-use super::schema::Cx;
+use super::schema::{Cx, FromNode as _};
 use super::yaml::{Node, Value};
 
 /// The global keys, sorted.
@@ -75,33 +78,95 @@ pub(crate) const PATH: &[&str] = &[
 const LOCKS: &[&str] =
     &["externalAuthenticationURL", "publishIPs", "publishPass", "publishUser", "readIPs", "readPass", "readUser"];
 
-/// Handles the keys that cannot just be warned about. True if `key` is dealt with.
+/// Old names, and the new ones. They are not read as those: some took other values.
+const OLD_NAMES: &[(&str, &str)] = &[
+    ("sourceProtocol", "rtspTransport"),
+    ("webrtcICEHostNAT1To1IPs", "webrtcAdditionalHosts"),
+    ("webrtcICEServers", "webrtcICEServers2"),
+    ("webrtcICETCPMuxAddress", "webrtcLocalTCPAddress"),
+    ("webrtcICEUDPMuxAddress", "webrtcLocalUDPAddress"),
+];
+
+/// What to do about HLS that is switched off by the old name.
+const HLS_OFF: &str = "has another name now, and ignoring it would leave HLS on; write hls: no";
+/// What to do about WebRTC that is switched off.
+const WEBRTC_OFF: &str = "cannot be: camgate always serves WebRTC, and ignoring this would hide that; \
+     remove it, and say with authInternalUsers who may read";
+
+/// Handles the keys that cannot just be warned about as not there yet. True if `key` is
+/// dealt with.
 pub(crate) fn read_special(key: &str, node: &Node, cx: &mut Cx) -> bool {
-    if key == "authMethod" {
-        if let Some(method) = (node.value != Value::Null).then(|| cx.text(node, "internal")).flatten()
-            && method != "internal"
-        {
-            let method = shown(method);
-            cx.problem(
-                &node.at,
-                format!("{method} is not there yet, only internal; ignoring it would let the wrong people in"),
-            );
+    if let Some(&(_, new)) = OLD_NAMES.iter().find(|(old, _)| *old == key) {
+        if !is_empty(node) {
+            cx.old_name(new);
         }
         return true;
     }
-    if !LOCKS.contains(&key) {
-        return false;
+    match key {
+        "authMethod" => read_method(node, cx),
+        "hlsAllowOrigin" => read_origin(node, "hlsAllowOrigins", cx),
+        "webrtcAllowOrigin" => read_origin(node, "webrtcAllowOrigins", cx),
+        "hlsDisable" => read_switch(node, true, HLS_OFF, cx),
+        "webrtcDisable" => read_switch(node, true, WEBRTC_OFF, cx),
+        "webrtc" => read_switch(node, false, WEBRTC_OFF, cx),
+        _ if LOCKS.contains(&key) => {
+            if !is_empty(node) {
+                cx.problem(
+                    &node.at,
+                    "is not there yet, and ignoring it would let everybody in; say it with authInternalUsers",
+                );
+            }
+        }
+        _ => return false,
     }
-    let empty = match &node.value {
+    true
+}
+
+fn is_empty(node: &Node) -> bool {
+    match &node.value {
         Value::Null => true,
         Value::Scalar(text) => text.is_empty(),
         Value::List(items) => items.is_empty(),
         Value::Map(map) => map.is_empty(),
-    };
-    if !empty {
-        cx.problem(&node.at, "is not there yet, and ignoring it would let everybody in; say it with authInternalUsers");
     }
-    true
+}
+
+fn read_method(node: &Node, cx: &mut Cx) {
+    if let Some(method) = (node.value != Value::Null).then(|| cx.text(node, "internal")).flatten()
+        && method != "internal"
+    {
+        let method = shown(method);
+        cx.problem(
+            &node.at,
+            format!("{method} is not there yet, only internal; ignoring it would let the wrong people in"),
+        );
+    }
+}
+
+/// The one origin that there could be. Without the key all may (`*`); an empty one let none.
+fn read_origin(node: &Node, new: &str, cx: &mut Cx) {
+    let any = |node: &Node| matches!(&node.value, Value::Scalar(text) if text.trim() == "*");
+    let open = match &node.value {
+        Value::Null => true,
+        Value::List(items) => items.iter().any(any),
+        _ => any(node),
+    };
+    if !open {
+        cx.problem(
+            &node.at,
+            format!(
+                "has another name now, and ignoring it would let the pages of all sites in; \
+                 write a list, as in {new}: ['https://example.org']"
+            ),
+        );
+    }
+}
+
+/// A switch that turns something off when it says `off`.
+fn read_switch(node: &Node, off: bool, message: &str, cx: &mut Cx) {
+    if node.value != Value::Null && bool::read(node, cx) == Some(off) {
+        cx.problem(&node.at, message);
+    }
 }
 
 #[cfg(test)]
@@ -115,5 +180,13 @@ mod tests {
         assert!(Config::KEYS.iter().all(|f| !GLOBAL.contains(&f.name)));
         assert!(PathConf::KEYS.iter().all(|f| !PATH.contains(&f.name)));
         assert!(LOCKS.iter().all(|key| GLOBAL.contains(key) || PATH.contains(key)));
+    }
+
+    #[test]
+    fn an_old_name_is_no_key_and_the_new_one_is() {
+        for (old, new) in OLD_NAMES {
+            let (names, keys) = if GLOBAL.contains(old) { (GLOBAL, Config::KEYS) } else { (PATH, PathConf::KEYS) };
+            assert!(names.contains(old) && keys.iter().any(|f| f.name == *new), "{old}");
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! | `load.rs` | file + environment → [`Config`], or all that is wrong with them |
 //! | `yaml.rs`, `schema.rs`, `values.rs`, `units.rs` | the tree with lines, and how it becomes typed |
 //! | `env.rs` | `CAMGATE_…` and `MTX_…` |
-//! | `mediamtx.rs` | MediaMTX's keys that are still to come |
+//! | `mediamtx.rs` | MediaMTX's keys that are still to come, or have another name now |
 //! | `source.rs` | what feeds a path, RTSP URLs |
 //! | `substream.rs` | the small picture of a path |
 //! | `ptz.rs` | how a path's camera is steered |
@@ -79,7 +79,7 @@ words! {
 words! {
     /// How RTP comes from an RTSP camera.
     pub enum Transport {
-        /// UDP, and TCP where the camera refuses it or nothing arrives.
+        /// TCP, and UDP where the camera refuses that.
         Automatic = "automatic",
         /// UDP only.
         Udp = "udp",
@@ -235,7 +235,8 @@ mapping! {
 }
 
 mapping! {
-    /// Bounds on what clients may ask for. All of them ours; http.md gives the reasons.
+    /// Bounds on what clients may ask for. All of them ours: a client that
+    /// means no good shall cost no more than one that does.
     pub struct Limits {
         /// The longest SDP.
         "sdpSize" => sdp_size: Size = Size(64 << 10), size_at_least_1k;
@@ -243,7 +244,7 @@ mapping! {
         "sdpSections" => sdp_sections: usize = 32, at_least_one;
         /// The most ICE candidates in an m-section.
         "sdpCandidates" => sdp_candidates: usize = 64, at_least_one;
-        /// The longest JSON or YAML body.
+        /// The longest body but an SDP. Those that steer a camera end at 16K in any case.
         "bodySize" => body_size: Size = Size(1 << 20), size_at_least_1k;
         /// The longest request head.
         "headerSize" => header_size: Size = Size(16 << 10), size_at_least_1k;
@@ -255,11 +256,11 @@ mapping! {
         "idleTimeout" => idle_timeout: Duration = Duration::from_secs(60), positive;
         /// How long a client may take nothing of an answer.
         "stallTimeout" => stall_timeout: Duration = Duration::from_secs(30), positive;
-        /// The most HTTP connections at once.
+        /// The most HTTP connections at once on each port.
         "connections" => connections: usize = 2000, at_least_one;
-        /// WHEP and WHIP POSTs per second from one address, in the long run.
+        /// WHEP POSTs per second from one address, in the long run.
         "postsPerSecond" => posts_per_second: usize = 20, at_least_one;
-        /// WHEP and WHIP POSTs from one address in one burst.
+        /// WHEP POSTs from one address in one burst.
         "postsBurst" => posts_burst: usize = 200, at_least_one;
         /// Sessions that have not connected yet, in all.
         "handshakes" => handshakes: usize = 500, at_least_one;
@@ -319,7 +320,9 @@ impl Mapping for Config {
 
     fn set(&mut self, key: &str, node: &Node, cx: &mut Cx) -> bool {
         // Read afterwards by load.rs, in their order.
-        matches!(key, "pathDefaults" | "paths") || self.set_key(key, node, cx) || mediamtx::read_special(key, node, cx)
+        matches!(key, "pathDefaults" | "paths")
+            || self.set_key(key, node, cx)
+            || (Self::not_yet(key) && mediamtx::read_special(key, node, cx))
     }
 
     fn not_yet(key: &str) -> bool {
@@ -336,7 +339,7 @@ impl Mapping for PathConf {
             schema::read_into(&mut self.ptz, node, cx);
             return true;
         }
-        self.set_key(key, node, cx) || mediamtx::read_special(key, node, cx)
+        self.set_key(key, node, cx) || (Self::not_yet(key) && mediamtx::read_special(key, node, cx))
     }
 
     fn not_yet(key: &str) -> bool {

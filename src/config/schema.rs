@@ -2,7 +2,7 @@
 //! types, defaults and checks. Reading, the environment, "did you mean", the diff
 //! and the test of the reference file all follow from that table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::problem::{At, Problem, nearest, shown};
 use super::yaml::{Node, Value};
@@ -34,6 +34,8 @@ pub(crate) struct Cx {
     pub problems: Vec<Problem>,
     /// MediaMTX's keys that camgate does not have yet, for the one warning.
     pub not_yet: BTreeSet<String>,
+    /// Old names of MediaMTX's keys, and the new ones, for a warning of their own.
+    pub old_names: BTreeMap<String, &'static str>,
 }
 
 impl Cx {
@@ -41,6 +43,11 @@ impl Cx {
     pub(crate) fn problem(&mut self, at: &At, message: impl Into<String>) {
         let problem = Problem::new(at, &self.key, message);
         self.problems.push(problem);
+    }
+
+    /// Notes that the present key is an old name of MediaMTX's for `new`.
+    pub(crate) fn old_name(&mut self, new: &'static str) {
+        self.old_names.insert(general(&self.key), new);
     }
 
     /// Runs `f` one key deeper (`.name` or `[0]`).

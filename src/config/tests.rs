@@ -1,6 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
+mod mediamtx;
 mod reference;
 
 /// Reads a configuration that must be fine.
@@ -213,6 +214,8 @@ fn values_of_the_wrong_kind() {
         ("webrtcICEServers2: [{}]", "webrtcICEServers2[0].url: must be"),
         ("authInternalUsers: [{pass: x}]", "authInternalUsers[0].user: is missing"),
         ("authInternalUsers: [{user: any, pass: x}]", "authInternalUsers[0].pass: the user \"any\" cannot"),
+        ("authInternalUsers: [{user: a}]", "authInternalUsers[0].pass: must not be empty: nobody could sign in"),
+        ("authInternalUsers: [{user: a, pass: ''}]", "c.yml:1: authInternalUsers[0].pass: must not be empty"),
         ("authInternalUsers: [{user: a, pass: 'sha256:x'}]", "authInternalUsers[0].pass: \"sha256:\" must be followed"),
         ("authInternalUsers: [{user: a, pass: 'argon2:x'}]", "authInternalUsers[0].pass: \"argon2:\" must be followed"),
         (

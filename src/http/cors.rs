@@ -1,4 +1,4 @@
-//! Cross-origin rules of the WHEP routes (row 20) and snapshots: `webrtcAllowOrigins`.
+//! Cross-origin rules of the WHEP routes and snapshots: `webrtcAllowOrigins`.
 //!
 //! Never with cookies: `Access-Control-Allow-Credentials` is not sent, so what a
 //! page of another site can do here is what it could do with a client of its own.

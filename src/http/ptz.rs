@@ -30,7 +30,7 @@ use crate::config::Action;
 use crate::error::{Error, Kind, Result};
 use crate::ptz::{Ask, Drive, Edit, Go, Reply, Status};
 
-/// The longest body: a dozen numbers and a name.
+/// The longest body, where `bodySize` is not less: a dozen numbers and a name.
 const BODY: usize = 16 << 10;
 const GET: &str = "GET, HEAD";
 const POST: &str = "POST";
@@ -82,7 +82,7 @@ async fn camera(asked: &Asked<'_>, payload: Payload, path: &str, steer: Steer) -
     asked.require(Action::Ptz, path).await?;
     let body = match reads {
         true => Default::default(),
-        false => read_body(headers, payload, BODY, asked.bounds.body_timeout).await?,
+        false => read_body(headers, payload, BODY.min(asked.bounds.body), asked.bounds.body_timeout).await?,
     };
     let ask = ask(asked.request.method(), steer, &body)?;
     let reply = asked.state.gateway.steer(path, ask).await?;

@@ -52,6 +52,8 @@ pub(super) struct State {
 pub(super) struct Bounds {
     /// Bytes of an SDP.
     pub sdp: usize,
+    /// Bytes of any other body.
+    pub body: usize,
     /// Bytes of a head.
     pub head: usize,
     pub body_timeout: Duration,
@@ -187,6 +189,7 @@ async fn handle(request: HttpRequest, payload: Payload, state: web::Data<State>)
     let client = Client::new(peer, request.headers(), &config.webrtc_trusted_proxies);
     let bounds = Bounds {
         sdp: config.limits.sdp_size.0,
+        body: config.limits.body_size.0,
         head: config.limits.header_size.0,
         body_timeout: config.limits.body_timeout,
         posts: Rate { per_second: config.limits.posts_per_second as f64, burst: config.limits.posts_burst as f64 },

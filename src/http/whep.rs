@@ -1,5 +1,4 @@
-//! The HTTP half of WHEP (draft-ietf-wish-whep, RFC 9725). Numbers of rows refer
-//! to the table that the tests follow.
+//! The HTTP half of WHEP (draft-ietf-wish-whep, RFC 9725).
 //!
 //! | resource | methods |
 //! |---|---|
@@ -7,7 +6,7 @@
 //! | session: endpoint + `/{secret}` | OPTIONS, PATCH, DELETE |
 //!
 //! A session asks for nothing but its secret: several clients send no
-//! credentials there (row 28).
+//! credentials there.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -54,7 +53,7 @@ pub async fn answer(asked: &Asked<'_>, payload: Payload, whep: Whep) -> HttpResp
     answer
 }
 
-/// Rows 1–3, 10–18.
+/// Where sessions are made.
 async fn endpoint(asked: &Asked<'_>, payload: Payload, form: Form, path: String) -> Result<HttpResponse> {
     match *asked.request.method() {
         Method::POST => post(asked, payload, form, path).await,
@@ -105,7 +104,7 @@ async fn post(asked: &Asked<'_>, payload: Payload, form: Form, path: String) -> 
     Ok(answer.body(opened.answer))
 }
 
-/// Rows 22–29.
+/// One viewer: further candidates and ICE restarts come by PATCH, the end by DELETE.
 async fn session(asked: &Asked<'_>, payload: Payload, path: &str, secret: &str) -> Result<HttpResponse> {
     let gateway = &asked.state.gateway;
     match *asked.request.method() {
@@ -131,7 +130,8 @@ async fn session(asked: &Asked<'_>, payload: Payload, path: &str, secret: &str) 
     }
 }
 
-/// One `Link` field per ICE server (row 17).
+/// One `Link` field per ICE server, and none for anything else: MediaMTX's reader.js breaks
+/// on others.
 fn links(asked: &Asked<'_>, answer: &mut HttpResponseBuilder, user: &str) {
     for link in asked.state.gateway.ice_links(user) {
         answer.append_header((LINK, link));
@@ -144,14 +144,14 @@ fn session_limit(asked: &Asked<'_>, ip: IpAddr) -> Result<()> {
     limit(asked.state.sessions.take(ip, rate, Instant::now()))
 }
 
-/// Row 31.
+/// A flood from one address must not keep others from watching.
 fn limit(taken: std::result::Result<(), u32>) -> Result<()> {
     taken.map_err(|seconds| {
         Error::new(Kind::TooManyRequests, "too many requests from this address: slow down").retry_after(seconds)
     })
 }
 
-/// Rows 2 and 25. Parameters and case do not matter.
+/// Asked before the body is read. Parameters and case do not matter.
 fn content_type(asked: &Asked<'_>, wanted: &str) -> Result<()> {
     if accept::media_type(asked.request.headers()).as_deref() == Some(wanted) {
         return Ok(());

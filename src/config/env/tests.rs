@@ -103,6 +103,7 @@ fn users() {
         "authInternalUsers: []",
         &[
             ("CAMGATE_AUTHINTERNALUSERS_0_USER", "a"),
+            ("CAMGATE_AUTHINTERNALUSERS_0_PASS", "geheim"),
             ("CAMGATE_AUTHINTERNALUSERS_0_IPS", "127.0.0.1"),
             ("CAMGATE_AUTHINTERNALUSERS_0_PERMISSIONS_0_ACTION", "ptz"),
             ("CAMGATE_AUTHINTERNALUSERS_0_PERMISSIONS_0_PATH", "cam1"),

@@ -1,4 +1,5 @@
-//! The whole room in process, with a gateway that is no camera.
+//! The whole room in process, with a gateway that is no camera. `rowNN` in the names of
+//! tests numbers the rules of WHEP: one number, one rule.
 
 mod page;
 mod ptz;

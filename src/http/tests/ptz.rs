@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{Answer, BOB, Fake, ask, bob};
-use crate::config::{Action, Permission};
+use crate::config::{Action, Permission, Size, User};
 use crate::ptz::{Ask, Drive, Edit, Go, Velocity};
 
 /// Bob may steer, everywhere or on one path.
@@ -121,6 +121,20 @@ async fn what_cannot_be_is_an_error_of_its_kind() {
     }
     let long = format!("{{\"pan\":0,\"x\":\"{}\"}}", "x".repeat(20_000));
     assert_eq!(ask(&fake, "POST", "/ptz/gate/move", &[BOB], &long).await.status.as_u16(), 413);
+}
+
+#[actix_web::test]
+async fn the_configuration_can_bound_bodies_closer() {
+    let long = format!("{{\"pan\":0,\"x\":\"{}\"}}", "x".repeat(2_000));
+    for (size, too_large) in [(1 << 20, false), (1_024, true)] {
+        let fake = Fake::new(move |c| {
+            let permissions = vec![Permission::everywhere(Action::Ptz)];
+            c.auth_internal_users = vec![User { permissions, ..bob() }];
+            c.limits.body_size = Size(size);
+        });
+        let status = ask(&fake, "POST", "/ptz/gate/move", &[BOB], &long).await.status.as_u16();
+        assert_eq!(status == 413, too_large, "{size}: {status}");
+    }
 }
 
 #[actix_web::test]
