@@ -20,6 +20,8 @@ fn main() {
         out += line;
         out.push('\n');
     }
+    // invariant: cargo sets OUT_DIR for every build script.
     let to = Path::new(&std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("hls.js");
+    // invariant: it is there for build scripts to write into; where the disk is full, no build goes on.
     std::fs::write(to, out).expect("cannot write into OUT_DIR");
 }

@@ -106,18 +106,24 @@ elsewhere() {
     have "$tool" || lacking="$lacking $tool"
   done
   if [ -z "$lacking" ]; then
-    for module in gstreamer-1.0 gstreamer-app-1.0 gstreamer-rtp-1.0 gstreamer-sdp-1.0 gstreamer-video-1.0 gstreamer-webrtc-1.0; do
+    for module in openssl gstreamer-1.0 gstreamer-app-1.0 gstreamer-rtp-1.0 gstreamer-sdp-1.0 gstreamer-video-1.0 gstreamer-webrtc-1.0; do
       pkg-config --exists "$module" || lacking="$lacking $module.pc"
     done
-    for element in rtspsrc h264parse h265parse webrtcbin nicesrc dtlsdec srtpdec opusenc x264enc clockoverlay; do
+    for element in rtspsrc h264parse h265parse webrtcbin nicesrc dtlsdec srtpdec opusenc x264enc clockoverlay hlssink2 jpegenc; do
       gst-inspect-1.0 "$element" >/dev/null 2>&1 || lacking="$lacking $element"
+    done
+    # Either does: that of the bad plugins, or libav's where they were built without it.
+    for either in voaacenc/avenc_aac openh264dec/avdec_h264; do
+      gst-inspect-1.0 "${either%/*}" >/dev/null 2>&1 || gst-inspect-1.0 "${either#*/}" >/dev/null 2>&1 ||
+        lacking="$lacking ${either%/*}"
     done
   fi
   [ -z "$lacking" ] || die "this system has no apt-get, so nothing was installed. Missing:$lacking" \
-    "Please install with its own tools: a C compiler, pkg-config, Node.js with npm, and GStreamer 1.22 or later:" \
-    "its core, base, good, bad, ugly and libnice plugins, and the development files of core, base and bad." \
-    "For the tests also: gst-rtsp-server and OpenSSL with development files, GStreamer's libav plugin," \
-    "Chromium, ffmpeg, coturn." \
+    "Please install with its own tools: a C compiler, pkg-config, OpenSSL with development files, Node.js with" \
+    "npm, and GStreamer 1.22 or later: its core, base, good, bad, ugly and libnice plugins, and the development" \
+    "files of core, base and bad." \
+    "For the tests also: gst-rtsp-server with development files, GStreamer's libav plugin, Chromium, ffmpeg," \
+    "coturn, gnutls-cli." \
     "Known to Debian as: $(list run build test | tr '\n' ' ')"
   say "no apt-get here, but all that is needed to build and run is there"
 }

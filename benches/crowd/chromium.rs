@@ -1,6 +1,6 @@
-//! What a person sees: POST → first picture presented, and camera → screen 5 s later (of each
-//! frame, not with the time that it then stays there), in the real Chromium with a WHEP client
-//! of a few lines, the same for every server.
+//! What a person sees: POST → first picture presented, and camera → page told of the frame 5 s
+//! later (of each frame, without the screen's next refresh), in the real Chromium with a WHEP
+//! client of a few lines, the same for every server.
 
 use crate::camera::Camera;
 use crate::camera::clock::behind_ms;
@@ -97,7 +97,10 @@ pub async fn run(contender: Contender, camera: Arc<Camera>) -> Result<Vec<Line>,
             tokio::time::sleep(Duration::from_secs(5)).await; // poll: the time that is left to it
             let mut late = delays(&page, camera.zero_ns, frames).await;
             lines.push(line(
-                format!("Chromium, GOP {gop_s} s, joined {joined}: camera → screen, 5 s later, p50 / p95 / worst"),
+                format!(
+                    "Chromium, GOP {gop_s} s, joined {joined}: camera → page told of the frame, 5 s later, \
+                     p50 / p95 / worst"
+                ),
                 spread(&mut late),
             ));
         }
@@ -106,8 +109,8 @@ pub async fn run(contender: Contender, camera: Arc<Camera>) -> Result<Vec<Line>,
     Ok(lines)
 }
 
-/// From the moment a frame was taken until the page is told that it is on the screen, ms, of
-/// the frames of five seconds. (expectedDisplayTime can be earlier than the frame was taken:
+/// From the moment a frame was taken until the page is told of it, ms, of the frames of
+/// five seconds. (expectedDisplayTime can be earlier than the frame was taken:
 /// seen with Chromium, without a screen and with a playout delay of 0.)
 async fn delays(page: &Page, zero_ns: u64, frames: u64) -> Vec<f64> {
     // performance.now() is CLOCK_MONOTONIC with another zero; the shortest of some round
