@@ -76,6 +76,9 @@ fn filter(level: LogLevel) -> EnvFilter {
         LogLevel::Debug => "debug",
     };
     let text = std::env::var("CAMGATE_LOG").unwrap_or_else(|_| format!("warn,camgate={level}"));
+    // The watcher of the configuration traces each change in its directory: a log that is
+    // written there would be one, and never end.
+    let text = if text.contains("notify") { text } else { format!("{text},notify=warn") };
     EnvFilter::try_new(&text).unwrap_or_else(|_| EnvFilter::new(format!("warn,camgate={level}")))
 }
 

@@ -8,7 +8,7 @@ use super::session::Stats;
 /// What a session has sent and heard, for anybody to read. The meaning of each number is
 /// that of the one in [`Stats`]. What each frame changes lies in one cache line.
 #[derive(Debug, Default)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Status {
     packets: AtomicU64,
     bytes: AtomicU64,

@@ -129,8 +129,8 @@ impl Wheel {
         self.first(self.tick).map(|tick| self.began + Duration::from_micros(tick * TICK))
     }
 
-    /// Takes out the keys that are due, first come, first served: who was set first of those
-    /// in a slot is the first one, and the bursts of many who join finish one after the other.
+    /// Takes out the keys that are due, first come, first served (but for those that were far
+    /// away): the bursts of many who join finish one after the other.
     pub fn expire(&mut self, now: Instant, due: &mut Vec<u32>) {
         let until = (now.saturating_duration_since(self.began).as_micros() / u128::from(TICK)) as u64;
         let from = self.tick;

@@ -230,7 +230,7 @@ impl Shared {
         };
         handle.open(open).map_err(gone)?;
         let lost_before = feed.stats().dropped.load(Ordering::Relaxed);
-        tokio::spawn(peer::look_after(subscription, id, handle.clone(), state.clone()));
+        tokio::spawn(peer::look_after(subscription, (id, session), handle.clone(), state.clone()));
         let (handle, transport_of) = (handle.clone(), transport.clone());
         let peer = SharedPeer { id, handle, state, status, lost_before, feed, transport: transport_of };
         Ok(Opened { transport, streams: ids, peer: Arc::new(peer) })

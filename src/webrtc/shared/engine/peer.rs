@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::super::control::{Event, Handle, Id, Listener, Refused, Status};
 use super::super::ice::{self, Credentials};
@@ -20,15 +20,19 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Where a viewer stands: only moves forward, and keeps its first reason.
 #[derive(Debug)]
-pub struct State(watch::Sender<PeerState>);
+pub struct State {
+    stands: watch::Sender<PeerState>,
+    /// Its link does not carry the stream.
+    narrow: Notify,
+}
 
 impl State {
     pub fn new() -> Arc<Self> {
-        Arc::new(State(watch::Sender::new(PeerState::Connecting)))
+        Arc::new(State { stands: watch::Sender::new(PeerState::Connecting), narrow: Notify::new() })
     }
 
     fn connected(&self) {
-        self.0.send_if_modified(|s| {
+        self.stands.send_if_modified(|s| {
             *s == PeerState::Connecting && {
                 *s = PeerState::Connected;
                 true
@@ -37,7 +41,7 @@ impl State {
     }
 
     fn close(&self, reason: &str) {
-        self.0.send_if_modified(|s| {
+        self.stands.send_if_modified(|s| {
             let open = !matches!(s, PeerState::Closed(_));
             if open {
                 *s = PeerState::Closed(reason.to_owned());
@@ -59,10 +63,8 @@ pub fn listener(state: &Arc<State>, session: &str, hub: &Arc<Hub>) -> Listener {
     Box::new(move |event| match event {
         Event::Connected => told.0.connected(),
         Event::Route(route) => tracing::debug!(session, ?route, "route"),
-        Event::Narrow => tracing::info!(
-            session,
-            "the viewer's link does not carry the stream: it gets key frames only for some seconds, and again whenever that shows"
-        ),
+        // To be written elsewhere: who reads the log may keep its writers waiting.
+        Event::Narrow => told.0.narrow.notify_one(),
         // Answered from the cache already.
         Event::KeyWanted(_) => hub.want_key(),
         Event::Closed(reason) => told.0.close(&reason),
@@ -92,7 +94,7 @@ impl Peer for SharedPeer {
     }
 
     fn state(&self) -> watch::Receiver<PeerState> {
-        self.state.0.subscribe()
+        self.state.stands.subscribe()
     }
 
     fn stats(&self) -> PeerStats {
@@ -136,22 +138,33 @@ impl Peer for SharedPeer {
 
 impl Drop for SharedPeer {
     fn drop(&mut self) {
-        if !matches!(*self.state.0.borrow(), PeerState::Closed(_)) {
+        if !matches!(*self.state.stands.borrow(), PeerState::Closed(_)) {
             self.state.close("session closed");
             self.handle.close(self.id, "session closed", None);
         }
     }
 }
 
-/// Keeps a viewer's place at the Hub until it ends, on either side.
-pub async fn look_after(mut subscription: Subscription, id: Id, handle: Handle<AccessUnit>, state: Arc<State>) {
-    let mut seen = state.0.subscribe();
-    tokio::select! {
-        _ = seen.wait_for(|s| matches!(s, PeerState::Closed(_))) => {}
-        reason = subscription.closed() => {
-            let reason = reason.to_string();
-            state.close(&reason);
-            handle.close(id, &reason, None);
+/// Keeps a viewer's place at the Hub until it ends, on either side. `session`: for the log.
+pub async fn look_after(
+    mut subscription: Subscription,
+    (id, session): (Id, String),
+    handle: Handle<AccessUnit>,
+    state: Arc<State>,
+) {
+    let mut seen = state.stands.subscribe();
+    loop {
+        tokio::select! {
+            _ = seen.wait_for(|s| matches!(s, PeerState::Closed(_))) => return,
+            () = state.narrow.notified() => tracing::info!(
+                session,
+                "the viewer's link does not carry the stream: it gets key frames only for some seconds, and again whenever that shows"
+            ),
+            reason = subscription.closed() => {
+                let reason = reason.to_string();
+                state.close(&reason);
+                return handle.close(id, &reason, None);
+            }
         }
     }
 }
@@ -195,9 +208,9 @@ mod tests {
         let state = State::new();
         let listener = listener(&state, "s", &Hub::new(crate::media::gop::Cap::default()));
         listener(Event::Connected);
-        assert_eq!(*state.0.borrow(), PeerState::Connected);
+        assert_eq!(*state.stands.borrow(), PeerState::Connected);
         drop(listener);
-        assert_eq!(*state.0.borrow(), PeerState::Closed("the media thread has ended".into()));
+        assert_eq!(*state.stands.borrow(), PeerState::Closed("the media thread has ended".into()));
     }
 
     #[test]
@@ -207,7 +220,7 @@ mod tests {
         listener(Event::Closed("closed by the peer".into()));
         listener(Event::Connected);
         drop(listener);
-        assert_eq!(*state.0.borrow(), PeerState::Closed("closed by the peer".into()));
+        assert_eq!(*state.stands.borrow(), PeerState::Closed("closed by the peer".into()));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::udp::Udp;
 
 /// Messages per system call.
 const MANY: usize = 64;
-/// A full socket is waited for, in one flush, so long in all: a batch takes that long on a
+/// A full socket is waited for so long in all, between two calls of [`Sender::rested`]: a batch takes that long on a
 /// line of 40 Mbit/s. The thread could send nothing meanwhile anyway, and the key frame of
 /// a hundred viewers does not fit into a socket at once.
 const PATIENCE: Duration = Duration::from_millis(30);
@@ -114,6 +114,11 @@ impl Sender {
         self.egress
     }
 
+    /// A full socket may be waited for once more.
+    pub fn rested(&mut self) {
+        self.patience = PATIENCE;
+    }
+
     /// Sends a batch, in order. Runs over TCP go to `tcp`, which says whether it took one.
     pub fn flush(
         &mut self,
@@ -122,7 +127,6 @@ impl Sender {
         mut tcp: impl FnMut(&Run, &[u8]) -> bool,
         outcome: &mut Outcome,
     ) {
-        self.patience = PATIENCE;
         let mut current: Option<&Udp> = None;
         for (run, bytes) in batch.runs() {
             if run.route.via != Via::Udp {
@@ -202,10 +206,13 @@ impl Sender {
                     }
                     // No such call in this kernel, or forbidden.
                     Some(libc::ENOSYS) if self.egress < Egress::Single => self.egress = Egress::Single,
-                    // What segmenting may be refused with; a firewall, or a route that has
-                    // gone, says nothing about that.
-                    Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE | libc::EOPNOTSUPP) if next.packets > 1 => {
-                        self.apart(socket, done, next, outcome);
+                    errno if next.packets > 1 => {
+                        let any = self.apart(socket, done, next, outcome);
+                        // What segmenting is refused with; a firewall's limit, or a route that
+                        // went and came back, says nothing about the next message.
+                        if any && matches!(errno, Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE | libc::EOPNOTSUPP)) {
+                            self.is_plain(next.route.remote.ip());
+                        }
                         done += 1;
                     }
                     // An address of ours that is gone, no route, a firewall: this peer's
@@ -244,9 +251,10 @@ impl Sender {
         if done < 0 { Err(io::Error::last_os_error()) } else { Ok(done as usize) }
     }
 
-    /// A run that the kernel does not take as one message: its packets one by one.
-    fn apart(&mut self, socket: &Udp, i: usize, what: Pending, outcome: &mut Outcome) {
-        let (Some(head), Some(part)) = (self.heads.get(i), self.parts.get(i)) else { return };
+    /// A run that the kernel does not take as one message: its packets one by one, unless it
+    /// does not take the first one either. Whether it took any.
+    fn apart(&mut self, socket: &Udp, i: usize, what: Pending, outcome: &mut Outcome) -> bool {
+        let (Some(head), Some(part)) = (self.heads.get(i), self.parts.get(i)) else { return false };
         let mut head = head.msg_hdr;
         head.msg_controllen = what.source as _;
         if what.source == 0 {
@@ -264,6 +272,10 @@ impl Sender {
                 if again && self.wait(socket) {
                     continue;
                 }
+                if !any {
+                    outcome.refuse(what.route, what.packets);
+                    return false;
+                }
                 outcome.refuse(what.route, 1);
             } else {
                 any = true;
@@ -273,13 +285,15 @@ impl Sender {
             // SAFETY: `length` bytes of what was left lie behind it.
             at = unsafe { at.cast::<u8>().add(length).cast() };
         }
-        // It was the segmenting, and nothing else.
-        if any {
-            self.plain.insert(what.route.remote.ip());
-            if self.plain.len() > PLAIN {
-                self.plain = HashSet::new();
-                self.egress = self.egress.max(Egress::Many);
-            }
+        any
+    }
+
+    /// It is the segmenting, and nothing else, that this peer's way cannot do.
+    fn is_plain(&mut self, peer: IpAddr) {
+        self.plain.insert(peer);
+        if self.plain.len() > PLAIN {
+            self.plain = HashSet::new();
+            self.egress = self.egress.max(Egress::Many);
         }
     }
 
@@ -319,5 +333,42 @@ impl Sender {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[test]
+    fn only_what_segmenting_is_refused_with_is_remembered() {
+        let socket = Udp::bind("127.0.0.1:0".parse().unwrap(), (1 << 18, 1 << 18)).unwrap();
+        let sockets = std::slice::from_ref(&socket);
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let route = Route { via: Via::Udp, local: socket.address(), remote: peer.local_addr().unwrap() };
+        let mut batch = Batch::new();
+        for n in 0..3 {
+            batch.put(route, 100, |out| {
+                out.fill(n);
+                Some(100)
+            });
+        }
+        for (errno, remembered) in [(libc::EPERM, false), (libc::ENETUNREACH, false), (libc::EIO, true)] {
+            let trouble = Arc::new(Trouble::default());
+            trouble.segmented.store(errno, Ordering::Relaxed);
+            let mut sender = Sender::new(Egress::Segmented, sockets).with_trouble(trouble);
+            let mut outcome = Outcome::default();
+            sender.flush(&batch, sockets, |_, _| false, &mut outcome);
+            assert_eq!((outcome.sent, outcome.unsent), (3, 0));
+            for n in 0..3 {
+                let mut got = [9; 200];
+                assert_eq!((peer.recv(&mut got).unwrap(), got[0]), (100, n));
+            }
+            assert_eq!(sender.plain.contains(&route.remote.ip()), remembered && socket.segments(), "{errno}");
+        }
     }
 }

@@ -290,7 +290,8 @@ impl Tcp {
         }
         for packet in bytes.chunks(run.segment.max(1)) {
             frame(packet, &mut c.out);
-            if media {
+            // A sender report may be the last one of a run of media.
+            if classify(packet) == Protocol::Rtp {
                 c.within = packet.get(1).is_some_and(|b| b & 0x80 == 0);
             }
         }

@@ -34,7 +34,8 @@ pub use types::{Clock, Event, Opening, Stats, Stream, Taken};
 pub const PACKET: usize = 1_452;
 /// Between two sender reports of a stream that flows.
 const REPORT: Duration = Duration::from_secs(2);
-/// During a replay timestamps are not true, and nothing is reported: looked at again after.
+/// During a replay timestamps are not true, and nothing is reported of that stream: it is
+/// looked at again after this.
 const REPLAYING: Duration = Duration::from_millis(200);
 /// A report goes with the next frame, in the same system call; without one it goes so late.
 const RIDE: Duration = Duration::from_millis(100);
@@ -196,7 +197,7 @@ impl Session {
         }
         self.settle(batch);
         self.send_media((now, clock), rings, budget, batch);
-        if self.report_at.is_some_and(|at| at <= now) {
+        if self.connected() && self.report_at.is_some_and(|at| at <= now) {
             self.report((now, clock), rings, batch);
         }
     }

@@ -153,6 +153,8 @@ impl<U: Unit> Thread<U> {
     /// One wake-up.
     fn turn(&mut self) {
         let now = self.core.wake();
+        // Answers to what came share one patience, however many: then frames have their turn.
+        self.out.sender.rested();
         self.queue.0.counters.wakes.fetch_add(1, Ordering::Relaxed);
         for i in 0..self.poll.count() {
             let Some(ready) = self.poll.get(i) else { break };
@@ -176,6 +178,7 @@ impl<U: Unit> Thread<U> {
         let Thread { core, out, poll, .. } = self;
         let mut full = |batch: &mut Batch| {
             if batch.bytes() >= ENOUGH {
+                out.sender.rested();
                 out.flush(batch, poll);
             }
         };
@@ -183,6 +186,7 @@ impl<U: Unit> Thread<U> {
         core.timers(&mut full);
         core.settle(&mut full);
         self.questions(now);
+        self.out.sender.rested();
         self.out.flush(&mut self.core.batch, &self.poll);
         self.after();
     }
