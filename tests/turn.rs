@@ -2,11 +2,12 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use stun_types::attribute::XorMappedAddress;
-use stun_types::message::{Message, MessageWriteVec};
+use stun_types::message::{Message, MessageWriteVec, TransactionId};
 use stun_types::prelude::*;
 use support::browser::Browser;
 use support::camera::Camera;
@@ -48,6 +49,8 @@ async function decoded() {
   return frames
 }
 </script>"#;
+
+type Asked = Arc<Mutex<HashSet<(u16, TransactionId)>>>;
 
 fn gateway(engine: Engine, camera: &Camera, servers: &str) -> Gateway {
     Gateway::on(engine, &format!("{servers}paths:\n  gate:\n    source: {}\n", camera.url()))
@@ -113,12 +116,12 @@ async fn the_server_offers_a_relayed_address_of_its_own(engine: Engine) {
     }
 }
 
-/// A STUN server that sees everybody at 203.0.113.7:4242. Returns its port, and the ports
-/// of those who asked.
-fn stun_server() -> (u16, Arc<Mutex<Vec<u16>>>) {
+/// A STUN server that sees everybody at 203.0.113.7:4242. Returns its port, and the questions:
+/// each once, however often it is repeated, with the port of who asked.
+fn stun_server() -> (u16, Asked) {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = socket.local_addr().unwrap().port();
-    let asked: Arc<Mutex<Vec<u16>>> = Arc::default();
+    let asked = Asked::default();
     let (seen, mapped) = (asked.clone(), "203.0.113.7:4242".parse().unwrap());
     // Ends with the test's process.
     std::thread::spawn(move || {
@@ -127,7 +130,7 @@ fn stun_server() -> (u16, Arc<Mutex<Vec<u16>>>) {
             let Ok(request) = Message::from_bytes(&buffer[..n]) else { continue };
             let mut answer = Message::builder_success(&request, MessageWriteVec::new());
             answer.add_attribute(&XorMappedAddress::new(mapped, request.transaction_id())).unwrap();
-            seen.lock().unwrap().push(from.port());
+            seen.lock().unwrap().insert((from.port(), request.transaction_id()));
             let _ = socket.send_to(&answer.finish(), from);
         }
     });
@@ -154,7 +157,7 @@ async fn the_shared_port_is_offered_where_a_stun_server_sees_it() {
     until(SOON, "pictures", || async { viewer.with(|log| log.video.complete_frames() > 5).then_some(()) }).await;
     let host = viewer.answer().lines().find(|l| l.contains(" typ host")).unwrap().to_owned();
     let ours: u16 = host.split(' ').nth(5).unwrap().parse().unwrap();
-    let questions = || asked.lock().unwrap().iter().filter(|p| **p == ours).count();
+    let questions = || asked.lock().unwrap().iter().filter(|(port, _)| *port == ours).count();
     let before = questions();
     assert!(before > 0, "it was asked from another port");
     // It is remembered: no viewer waits for it, and the server is not asked for each.

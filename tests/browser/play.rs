@@ -88,13 +88,15 @@ async fn the_embedded_path_plays_and_the_controls_work() {
     // what counts is that key and button ask for it, and that it shows.
     page.eval(
         "window.asked = 0; const real = video.requestPictureInPicture; \
-         video.requestPictureInPicture = function () { window.asked += 1; return real.call(this); }; true",
+         video.requestPictureInPicture = function () { window.asked += 1; return real.call(this); }; \
+         const back = document.exitPictureInPicture; \
+         document.exitPictureInPicture = function () { window.asked += 1; return back.call(this); }; true",
     )
     .await;
     press(&page, "p").await;
     page.wait_for("window.asked === 1", LONG).await;
     page.eval("document.querySelector('#pip').click()").await;
-    page.wait_for("window.asked >= 1", LONG).await;
+    page.wait_for("window.asked === 2", LONG).await; // for the window, or for its end
     page.eval("video.dispatchEvent(new Event('enterpictureinpicture')); true").await;
     assert_eq!(page.eval("document.querySelector('#pip').getAttribute('aria-pressed')").await, "true");
     goes_on(&page, "#video").await;

@@ -33,6 +33,15 @@ impl Launched {
         // Each sink says what it renders. What `-v` tells of caps is not always all (1.22).
         command.env("GST_DEBUG", "basesink:5").env("GST_DEBUG_NO_COLOR", "1");
         command.arg("-c").arg(&line).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A test that is killed drops nothing. The thread that starts it is the test's own,
+        // which it never outlives.
+        // SAFETY: prctl takes numbers, and may be called between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
+                Ok(())
+            });
+        }
         let mut child = command.process_group(0).spawn().unwrap();
         let text = Arc::new(Mutex::new(String::new()));
         let pipes: [Box<dyn Read + Send>; 2] =

@@ -1,6 +1,6 @@
 //! Many muxers, and readers that stand still.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -47,7 +47,8 @@ async fn twenty_paths_hold_no_more_than_their_windows() {
     let grown = later.rss_kb.saturating_sub(full.rss_kb);
     eprintln!("20 muxers: {} kB with full windows, {} kB after 25 s more", full.rss_kb, later.rss_kb);
     assert!(grown < 6_000, "{} kB more: {} after {}", grown, later.rss_kb, full.rss_kb);
-    assert_eq!(later.threads, full.threads);
+    // Some are there for a while only, in either count.
+    until_true(SOON, "no more threads than before", || gateway.usage().threads <= full.threads).await;
 }
 
 #[tokio::test]
@@ -58,14 +59,16 @@ async fn a_reader_that_stops_in_a_segment_harms_nobody_and_is_let_go() {
     player.until(3.0).await;
     let before = gateway.usage();
     let uri = player.now.segments.last().unwrap().uri.clone();
-    let mut stuck: Vec<TcpStream> = (0..20)
+    let mut stuck: Vec<(TcpStream, usize)> = (0..20)
         .map(|_| {
             let mut stream = TcpStream::connect(gateway.host()).unwrap();
             write!(stream, "GET /gate/{uri} HTTP/1.1\r\nHost: gate\r\n\r\n").unwrap();
             let mut head = [0; 512];
             stream.read_exact(&mut head).unwrap();
-            assert!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&head));
-            stream
+            let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+            assert!(head.starts_with("http/1.1 200"), "{head}");
+            let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")).unwrap();
+            (stream, length.parse().unwrap())
         })
         .collect();
     until_true(SOON, "them to be connected", || gateway.fds() >= before.fds + 20).await;
@@ -79,9 +82,12 @@ async fn a_reader_that_stops_in_a_segment_harms_nobody_and_is_let_go() {
     until_true(SOON, "the last of them", || gateway.fds() <= before.fds + 4).await;
     player.until(player.seconds() + 2.0).await;
     // They had begun in the middle of something.
-    for stream in &mut stuck {
+    for (stream, length) in &mut stuck {
+        stream.set_read_timeout(Some(SOON)).unwrap();
         let mut rest = Vec::new();
-        let ended = stream.read_to_end(&mut rest);
-        assert!(ended.is_err() || rest.len() < 10_000_000, "{ended:?}, {} bytes", rest.len());
+        let ended = stream.read_to_end(&mut rest).map_err(|e| e.kind());
+        assert_ne!(ended, Err(ErrorKind::WouldBlock), "it is open still, after {} bytes", rest.len());
+        // The head, with what of the body came along, is at hand already.
+        assert!(ended.is_err() || rest.len() + 512 < *length, "{ended:?}, {} of {length} bytes", rest.len());
     }
 }

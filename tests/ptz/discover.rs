@@ -12,8 +12,12 @@ use std::process::{Command, Output};
 
 /// Runs it with the password in the environment. Waits on the camera's thread only.
 fn discover(to: SocketAddr, more: &[&str]) -> (Output, String, String) {
+    discover_for("8", to, more)
+}
+
+fn discover_for(seconds: &str, to: SocketAddr, more: &[&str]) -> (Output, String, String) {
     let mut command = Command::new(Gateway::binary());
-    command.args(["discover", "--to", &to.to_string(), "--timeout", "2"]).args(more);
+    command.args(["discover", "--to", &to.to_string(), "--timeout", seconds]).args(more);
     command.env("CAMGATE_ONVIF_PASSWORD", PASSWORD);
     let output = command.output().expect("camgate does not run");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -50,7 +54,7 @@ fn a_camera_is_found_with_its_streams() {
 #[test]
 fn nobody_answers_and_nobody_may() {
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let (output, out, err) = discover(silent.local_addr().unwrap(), &[]);
+    let (output, out, err) = discover_for("2", silent.local_addr().unwrap(), &[]);
     assert!(!output.status.success() && out.is_empty() && err.contains("no camera answered"), "{out}{err}");
     // Without the user its streams are not told, and the camera is found all the same.
     let camera = Onvif::start();

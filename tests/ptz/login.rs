@@ -92,63 +92,6 @@ async fn the_channels_of_a_recorder_try_a_wrong_password_once_together() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_changed_at_a_recorder_is_tried_by_few_channels() {
-    // Of three recorders: an exchange that takes half a second lets the next one go, and on
-    // a busy machine more of them would.
-    const CHANNELS: u32 = 16;
-    let hikvision = Hikvision::builder().channels(CHANNELS).start();
-    let token = Onvif::start();
-    let digest = Onvif::builder().wants(Wants::HttpDigest).start();
-    let cameras = [("h", "hikvision", hikvision.url()), ("t", "onvif", token.url()), ("d", "onvif", digest.url())];
-    let config = |password: Option<&str>| {
-        let mut entries = Vec::new();
-        for (name, driver, url) in &cameras {
-            entries.extend((1..=CHANNELS).map(|n| {
-                let (name, more) = (format!("{name}{n}"), format!("      channel: {n}\n"));
-                match password {
-                    Some(password) => entry_as(&name, driver, url, password, &more),
-                    None => entry(&name, driver, url, &more),
-                }
-            }));
-        }
-        paths(&entries)
-    };
-    let desk = Desk::open(&config(None));
-    let everywhere = async |what: &str, body: &str| {
-        let ask = |name| (1..=CHANNELS).map(move |n| format!("/ptz/{name}{n}/{what}"));
-        let all = ["h", "t", "d"].into_iter().flat_map(ask);
-        futures_util::future::join_all(all.map(async |path| (path.clone(), desk.post(&path, body).await))).await
-    };
-    for (path, answer) in everywhere("stop", "").await {
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
-    }
-    hikvision.digest().change_password("another");
-    token.change_password("another");
-    digest.change_password("another");
-    for (path, answer) in everywhere("move", r#"{"pan":0.5}"#).await {
-        assert_eq!(answer.status, 502, "{path}: {answer:?}");
-        assert!(answer.error().contains("refused the user name or the password"), "{path}: {answer:?}");
-    }
-    // Those that were under way, and one that made sure: cameras lock after five.
-    let tried = [hikvision.digest().wrong(), token.refused(), digest.refused()];
-    assert!(tried.iter().all(|n| (2..=4).contains(n)), "{tried:?}");
-    assert!(!hikvision.digest().is_locked());
-    let before = [hikvision.server().mark(), token.server().mark(), digest.server().mark()];
-    for (path, answer) in everywhere("stop", "").await {
-        assert!(answer.status == 502 && answer.error().contains("not tried again"), "{path}: {answer:?}");
-    }
-    assert_eq!([hikvision.server().mark(), token.server().mark(), digest.server().mark()], before);
-    let mark = desk.gateway.mark();
-    desk.gateway.write_config(&config(Some("another")));
-    desk.gateway.wait_for_line_after(mark, SOON, |l| l.contains("configuration reloaded"));
-    for (path, answer) in everywhere("stop", "").await {
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
-    }
-    desk.no_secret("another");
-    desk.no_secrets();
-}
-
-#[tokio::test]
 async fn a_password_that_is_put_right_in_the_file_is_tried_at_once() {
     let camera = Hikvision::start();
     let desk = Desk::open(&paths(&[entry_as("gate", "hikvision", &camera.url(), WRONG, "")]));

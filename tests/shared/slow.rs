@@ -82,9 +82,8 @@ async fn narrow(percent: u64) {
     assert_eq!(narrow.leave().await.unwrap(), 200);
     let line = gateway.wait_for_line(SOON, |l| l.contains("viewer left"));
     // What the operator reads who wonders why that viewer's picture stood still.
-    let number = |name: &str| -> Option<u64> {
-        line.split(&format!("{name}=")).nth(1)?.split_whitespace().next()?.parse().ok()
-    };
+    let number =
+        |name: &str| -> Option<u64> { line.split(&format!("{name}=")).nth(1)?.split_whitespace().next()?.parse().ok() };
     assert!(number("dropped") > Some(0) && number("paused") > Some(0), "{line}");
     assert!(gateway.log().iter().any(|l| l.contains("link does not carry the stream")));
 }

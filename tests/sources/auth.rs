@@ -84,6 +84,9 @@ async fn a_password_that_is_put_right_in_the_file_is_tried_at_once() {
 
 #[tokio::test]
 async fn a_camera_on_ipv6() {
+    if !super::support::ipv6() {
+        return;
+    }
     let camera = small().address("::1").digest("oper", PASSWORD).start();
     let gateway = Gateway::start(&paths(&[("gate", &camera.url_with_credentials())]));
     assert!(camera.url().contains("[::1]"));

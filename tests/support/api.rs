@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// Longer than anything takes on a busy machine.
 pub const SOON: Duration = Duration::from_secs(60);
+/// Between two requests for a path that is not ready: fewer than are too many.
+pub(super) const AGAIN: Duration = Duration::from_millis(200);
 
 /// The path as JSON; `Value::Null` when there is no such path.
 pub async fn status(gateway: &Gateway, path: &str) -> Value {
@@ -58,10 +60,20 @@ pub async fn view(gateway: &Gateway, path: &str) -> Viewer {
     view_with(gateway, path, Options { packets: true, ..Options::default() }).await
 }
 
-/// Joins in your own way; panics with the answer when it is a refusal.
+/// Joins in your own way; panics with the answer when it is a refusal. Where the camera is
+/// not ready for as long as a request waits (504), it is asked again.
 pub async fn view_with(gateway: &Gateway, path: &str, options: Options) -> Viewer {
-    let joined: Result<Viewer, HttpError> = Viewer::join(gateway.url(), path, options).await;
-    joined.unwrap_or_else(|e| panic!("joining {path}: {e}"))
+    super::until(SOON, &format!("path {path} to be ready"), || async {
+        let joined: Result<Viewer, HttpError> = Viewer::join(gateway.url(), path, options.clone()).await;
+        match joined {
+            Err(e) if e.status == 504 => {
+                tokio::time::sleep(AGAIN).await; // poll
+                None
+            }
+            joined => Some(joined.unwrap_or_else(|e| panic!("joining {path}: {e}"))),
+        }
+    })
+    .await
 }
 
 /// Waits for so many more whole frames than there are now.

@@ -55,6 +55,7 @@ impl Browser {
             .window_size(width, height)
             .viewport(None)
             .launch_timeout(Duration::from_secs(60))
+            .request_timeout(Duration::from_secs(120))
             .disable_https_first()
             .args([
                 "use-fake-device-for-media-stream",

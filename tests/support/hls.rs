@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use super::api::{AGAIN, SOON};
 use super::playlist::{self, MediaPlaylist};
 
 /// An answer.
@@ -78,12 +79,21 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Loads both playlists of a path.
+    /// Loads both playlists of a path; again where its camera is not ready for as long as a
+    /// request waits (504).
     pub async fn start(gateway: &str, path: &str) -> Follower {
         super::init();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let base = format!("{}/{path}/", gateway.trim_end_matches('/'));
-        let reply = get_with(&client, &format!("{base}index.m3u8")).await;
+        let reply = super::until(SOON, &format!("path {path} to be ready"), || async {
+            let reply = get_with(&client, &format!("{base}index.m3u8")).await;
+            if reply.status == 504 {
+                tokio::time::sleep(AGAIN).await; // poll
+                return None;
+            }
+            Some(reply)
+        })
+        .await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         assert_eq!(reply.header("content-type"), "application/vnd.apple.mpegurl");
         assert_eq!(reply.header("cache-control"), "no-cache");

@@ -79,10 +79,21 @@ const POLL: Duration = Duration::from_millis(5);
 pub fn init() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
+        // A thousand sockets are more than the usual 1,024 descriptors leave.
+        let _ = rlimit::increase_nofile_limit(8_192);
         gstreamer::init().expect("GStreamer does not start");
         // gst-plugin-webrtchttp switches reqwest's rustls on, but no provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
+}
+
+/// Whether this machine has IPv6 on loopback; says so where it has not.
+pub fn ipv6() -> bool {
+    let there = std::net::TcpListener::bind("[::1]:0").is_ok();
+    if !there {
+        eprintln!("skipped: this machine has no IPv6");
+    }
+    there
 }
 
 /// Waits until `cond` gives a value, or panics with `what` after `deadline`.

@@ -1,6 +1,8 @@
 //! Looking at processes, and ending them with all that they started.
 
 use std::collections::HashMap;
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant};
 
 /// What a process uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +95,23 @@ pub fn family(pid: u32) -> Vec<u32> {
 pub fn signal(pid: u32, signal: i32) {
     // SAFETY: kill has no memory to get wrong.
     unsafe { libc::kill(pid as libc::pid_t, signal) };
+}
+
+/// Waits for the end of a child; kills it and panics after `deadline`.
+#[track_caller]
+pub fn wait_or_kill(child: &mut Child, deadline: Duration) -> ExitStatus {
+    let end = Instant::now() + deadline;
+    loop {
+        if let Some(status) = child.try_wait().expect("wait failed") {
+            return status;
+        }
+        if Instant::now() >= end {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("a process does not end within {deadline:?}");
+        }
+        std::thread::sleep(super::POLL); // poll
+    }
 }
 
 /// Kills a process and its descendants, by their ids.

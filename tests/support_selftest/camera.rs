@@ -181,14 +181,14 @@ fn a_camera_restarts_on_its_port_with_another_codec_and_size() {
 
 #[test]
 fn a_session_without_keep_alive_ends() {
-    let camera = Camera::builder().misbehave(Fault::SessionTimeout(1)).start();
+    let camera = Camera::builder().misbehave(Fault::SessionTimeout(5)).start();
     let player = Player::start(&camera.url(), "tcp");
     player.wait_frames(3);
     player.wait_error();
-    // Over UDP rtspsrc sends keep-alives, a second before the time is up.
-    let camera = Camera::builder().misbehave(Fault::SessionTimeout(2)).start();
+    // Over UDP rtspsrc sends keep-alives, five seconds before the time is up.
+    let camera = Camera::builder().misbehave(Fault::SessionTimeout(21)).start();
     let player = Player::start(&camera.url(), "udp");
-    player.wait_frames(100);
+    player.wait_frames(650);
     assert_eq!(camera.open_connections(), 1);
 }
 
@@ -302,9 +302,11 @@ fn the_proxy_refuses_holds_and_cuts() {
 
 #[test]
 fn ipv6_and_tls() {
-    let camera = Camera::builder().address("::1").start();
-    assert!(camera.url().starts_with("rtsp://[::1]:"));
-    Player::start(&camera.url(), "tcp").wait_frames(3);
+    if support::ipv6() {
+        let camera = Camera::builder().address("::1").start();
+        assert!(camera.url().starts_with("rtsp://[::1]:"));
+        Player::start(&camera.url(), "tcp").wait_frames(3);
+    }
     let camera = Camera::builder().tls().digest("u", "p@s").start();
     assert_eq!(camera.fingerprint().len(), 64);
     Player::start(&camera.url_with_credentials(), "tcp").wait_frames(3);
