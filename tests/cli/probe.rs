@@ -6,7 +6,7 @@ use super::support::feed::Profile;
 use super::{Said, camgate, small};
 
 /// Connecting is a part of it, on a busy machine a long one.
-const SECONDS: &str = "15";
+const SECONDS: &str = "9";
 
 fn probe(camera: &Camera, more: &[&str]) -> Said {
     camgate(&[&["probe", &camera.url_with_credentials(), "--seconds", SECONDS], more].concat())

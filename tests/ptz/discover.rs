@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 
 /// Runs it with the password in the environment. Waits on the camera's thread only.
 fn discover(to: SocketAddr, more: &[&str]) -> (Output, String, String) {
-    discover_for("8", to, more)
+    discover_for("5", to, more)
 }
 
 fn discover_for(seconds: &str, to: SocketAddr, more: &[&str]) -> (Output, String, String) {
