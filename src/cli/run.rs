@@ -75,11 +75,16 @@ fn filter(level: LogLevel) -> EnvFilter {
         LogLevel::Info => "info",
         LogLevel::Debug => "debug",
     };
-    let text = std::env::var("CAMGATE_LOG").unwrap_or_else(|_| format!("warn,camgate={level}"));
-    // The watcher of the configuration traces each change in its directory: a log that is
-    // written there would be one, and never end.
-    let text = if text.contains("notify") { text } else { format!("{text},notify=warn") };
-    EnvFilter::try_new(&text).unwrap_or_else(|_| EnvFilter::new(format!("warn,camgate={level}")))
+    let usual = format!("warn,camgate={level}");
+    let text = std::env::var("CAMGATE_LOG").map_or_else(|_| usual.clone(), without_echo);
+    EnvFilter::try_new(&text).unwrap_or_else(|_| EnvFilter::new(usual))
+}
+
+/// The watcher of the configuration traces each change in its directory: a log that is
+/// written there would be one, and never end. Who names the watcher wants it.
+fn without_echo(directives: String) -> String {
+    let echoes = directives.contains("trace") && !directives.contains("notify");
+    if echoes { format!("{directives},notify=info") } else { directives }
 }
 
 /// Readable lines, or JSON with `logStructured`, on standard error.
@@ -226,4 +231,22 @@ async fn reload(
     }
     tracing::info!(added = ?diff.added, removed = ?diff.removed, changed = ?diff.changed, globals = ?diff.globals, "configuration reloaded");
     Some((old, config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_does_not_trace_its_own_lines() {
+        for (set, read) in [
+            ("trace", "trace,notify=info"),
+            ("warn,camgate=trace", "warn,camgate=trace,notify=info"),
+            ("trace,notify=trace", "trace,notify=trace"),
+            ("off", "off"),
+            ("", ""),
+        ] {
+            assert_eq!(without_echo(set.into()), read);
+        }
+    }
 }

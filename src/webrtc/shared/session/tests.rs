@@ -276,6 +276,25 @@ fn reports_put_sound_and_picture_together() {
 }
 
 #[test]
+fn reports_go_with_a_frame_and_alone_only_where_none_comes() {
+    let mut w = joined(vec![video(None)]);
+    w.run(Duration::from_secs(1));
+    let (mut with, mut alone) = (0, 0);
+    for _ in 0..150 {
+        w.now += 39 * MS;
+        let before = w.reports.len();
+        w.frame(false, 2);
+        let after = w.reports.len();
+        w.run(MS);
+        (with, alone) = (with + after - before, alone + w.reports.len() - after);
+    }
+    assert_eq!((with, alone), (3, 0));
+    let before = w.reports.len();
+    w.run(Duration::from_secs(5));
+    assert!(w.reports.len() >= before + 2);
+}
+
+#[test]
 fn strangers_change_nothing() {
     let mut w = joined(vec![video(Some(RTX))]);
     w.tell(|_| ());

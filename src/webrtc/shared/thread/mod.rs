@@ -88,6 +88,13 @@ impl Out {
         self.sender.flush(batch, &self.sockets, by_tcp, &mut self.outcome);
         batch.clear();
     }
+
+    /// Sends, where enough waits.
+    fn relieve(&mut self, batch: &mut Batch, poll: &Poll) {
+        if batch.bytes() >= ENOUGH {
+            self.flush(batch, poll);
+        }
+    }
 }
 
 impl<U: Unit> Thread<U> {
@@ -177,10 +184,8 @@ impl<U: Unit> Thread<U> {
         self.lost();
         let Thread { core, out, poll, .. } = self;
         let mut full = |batch: &mut Batch| {
-            if batch.bytes() >= ENOUGH {
-                out.sender.rested();
-                out.flush(batch, poll);
-            }
+            out.sender.rested();
+            out.relieve(batch, poll);
         };
         core.media(&mut full);
         core.timers(&mut full);
@@ -200,12 +205,12 @@ impl<U: Unit> Thread<U> {
                 Command::Adopt(adopted) => self.adopt(*adopted),
                 other => self.core.command(other, &self.out.sockets),
             }
-            self.relieve();
+            self.out.relieve(&mut self.core.batch, &self.poll);
         }
         let (received, mut foreign) = (taken.datagrams.len() as u64, 0);
         for (route, mut data) in taken.datagrams.drain(..) {
             foreign += u64::from(self.core.receive(route, &mut data) == Received::Foreign);
-            self.relieve();
+            self.out.relieve(&mut self.core.batch, &self.poll);
         }
         self.count(received, foreign);
         for item in taken.frames.drain(..) {
@@ -216,13 +221,6 @@ impl<U: Unit> Thread<U> {
             }
         }
         self.taken = taken;
-    }
-
-    /// Sends, where enough waits.
-    fn relieve(&mut self) {
-        if self.core.batch.bytes() >= ENOUGH {
-            self.out.flush(&mut self.core.batch, &self.poll);
-        }
     }
 
     /// Reads a socket.
@@ -248,9 +246,7 @@ impl<U: Unit> Thread<U> {
                 received += 1;
                 foreign += u64::from(self.core.receive(route, data) == Received::Foreign);
                 // All of them may miss as much.
-                if self.core.batch.bytes() >= ENOUGH {
-                    self.out.flush(&mut self.core.batch, &self.poll);
-                }
+                self.out.relieve(&mut self.core.batch, &self.poll);
             }
             if !more {
                 break;
